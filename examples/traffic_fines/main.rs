@@ -1,0 +1,168 @@
+//! Imports a log of road-traffic fines and proves that all of it arrived.
+//!
+//! ```text
+//! cargo run --release --example traffic_fines                       # the sample
+//! cargo run --release --example traffic_fines -- PATH [STORE_FILE]  # a log of yours
+//! ```
+//!
+//! The log is a file of JSON lines, one event a line, in the order of time; see
+//! `sample.jsonl` beside this file. Each case becomes a stream. Afterwards
+//! everything is read back in two ways that must agree, and summed up.
+//!
+//! Run it on the same log again and nothing changes. Change a fine behind the
+//! log's back and the next import that would go on upon it is refused.
+//!
+//! In the order that the data takes:
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `import.rs` | from the log to the store |
+//! | `fine.rs` | the domain: events decoded, and folded to a fine |
+//! | `totals.rs` | from the store back to the fines, and their sums |
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use annalist::{AppendError, ExpectedVersion, NewEvent, Store};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::import::{Imported, Log, SAMPLE, import};
+use crate::totals::{Totals, read_back};
+
+mod fine;
+mod import;
+mod totals;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let mut args = env::args_os().skip(1).map(PathBuf::from);
+    match (args.next(), args.next(), args.next()) {
+        (None, ..) => run_sample().await,
+        (Some(log), store_file, None) => {
+            let store_file = store_file.unwrap_or_else(|| default_store_file(&log));
+            run_log(&log, &store_file).await
+        }
+        _ => Err("too many arguments; expected PATH [STORE_FILE]".into()),
+    }
+}
+
+/// A log of the user's. The store file stays, for the next run to find.
+async fn run_log(path: &Path, store_file: &Path) -> Result<(), Box<dyn Error>> {
+    // First the whole log: where a line is bad, no store is touched.
+    let log = Log::read(path)?;
+    println!("store file: {}", store_file.display());
+    let store = Store::open(store_file).await?;
+    import_with_progress(&store, &log).await?;
+    print_totals(&store, &log).await?;
+    Ok(store.close().await?)
+}
+
+/// The sample, in a store that is gone afterwards: imported twice, then with a
+/// conflict.
+async fn run_sample() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(folder.path().join("sample.db")).await?;
+    let log = Log::parse("the sample", SAMPLE)?;
+
+    println!("-- the sample, imported");
+    import_with_progress(&store, &log).await?;
+    print_totals(&store, &log).await?;
+
+    println!("\n-- the same once more");
+    import_with_progress(&store, &log).await?;
+
+    println!("\n-- a longer log, after someone else wrote to one of its fines");
+    show_conflict(&store).await?;
+    Ok(store.close().await?)
+}
+
+/// A clerk takes a payment for fine S8 that is not in the log. The log's own next
+/// event of S8 was not made upon that, so it must not be appended after it.
+async fn show_conflict(store: &Store) -> Result<(), Box<dyn Error>> {
+    let payment = json!({
+        "at": "2021-04-01T09:30:00Z",
+        "payment_cents": 4000,
+        "total_paid_cents": 4000,
+    });
+    let paid = NewEvent::json("Payment", &payment)?;
+    let stream = "fine-S8".parse()?;
+    store
+        .append(&stream, ExpectedVersion::StreamExists, [paid])
+        .await?;
+
+    let next =
+        br#"{"case":"S8","activity":"Send Fine","at":"2021-05-02T00:00:00Z","expense_cents":1250}"#;
+    let longer = Log::parse("the longer log", &[SAMPLE, next].concat())?;
+    match import(store, &longer, || ()).await {
+        Err(refusal @ AppendError::Conflict(_)) => {
+            println!("refused, as it should be: {refusal}");
+            Ok(())
+        }
+        Err(other) => Err(other.into()),
+        Ok(_) => Err("the payment behind the log's back went unnoticed".into()),
+    }
+}
+
+/// A file in the system's folder for temporary files, named after the log: the
+/// log's own folder may be read-only.
+fn default_store_file(log: &Path) -> PathBuf {
+    let stem = log.file_stem().unwrap_or_default().to_string_lossy();
+    env::temp_dir().join(format!("annalist-traffic-fines-{stem}.db"))
+}
+
+async fn import_with_progress(store: &Store, log: &Log) -> Result<(), Box<dyn Error>> {
+    // Shown where standard error is a terminal, and nowhere else.
+    let bar = ProgressBar::with_draw_target(Some(log.events), ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template(
+        "{wide_bar} {human_pos}/{human_len} events, {per_sec}",
+    )?);
+    let start = Instant::now();
+    let imported = import(store, log, || bar.inc(1)).await;
+    let seconds = start.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+
+    let Imported { appended, replayed } = imported?;
+    let rate = log.events as f64 / seconds.max(f64::EPSILON);
+    println!(
+        "imported in {seconds:.2} s, {} events/s: {} appended, {} replayed",
+        HumanCount(rate as u64),
+        HumanCount(appended),
+        HumanCount(replayed),
+    );
+    if appended == 0 {
+        println!("nothing changed: the store holds every event of this log already");
+    }
+    Ok(())
+}
+
+async fn print_totals(store: &Store, log: &Log) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let ledger = read_back(store).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("read back by position and stream by stream in {seconds:.2} s; both agree\n");
+    let totals = Totals::of(&ledger);
+    println!("{totals}");
+    if totals.events > log.events {
+        println!("note: the store holds events that are not in this log; they are counted too");
+    }
+    Ok(())
+}

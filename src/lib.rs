@@ -1,0 +1,109 @@
+//! An event-sourced aggregate store with expected-version appends.
+//!
+//! Each aggregate is a stream of events. An append succeeds only if its stream is
+//! as the caller expected; otherwise nothing is written, and the caller learns what
+//! it expected, what is there, and what happened meanwhile. The store detects, the
+//! application decides: two stale writers never overwrite each other in silence.
+//!
+//! ```
+//! use annalist::{AppendError, Commit, ExpectedVersion, NewEvent, Store, Version};
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("bank.db");
+//! let store = Store::open(path).await?;
+//! let account = "account-42".parse()?;
+//! let deposited = |cents: i64| NewEvent::json("Deposited", &json!({ "cents": cents }));
+//!
+//! let receipt = store.append(&account, ExpectedVersion::NoStream, [deposited(500)?]).await?;
+//! store.append(&account, receipt.version(), [deposited(100)?]).await?;
+//!
+//! // A writer that still believes in the first version loses, and is told why.
+//! let stale = Commit::new().append(account, receipt.version(), [deposited(1)?]).with_unseen(10);
+//! match store.commit(stale).await {
+//!     Err(AppendError::Conflict(conflicts)) => {
+//!         let lost = &conflicts.violations()[0];
+//!         assert_eq!(lost.actual, Version::new(2));
+//!         assert_eq!(lost.unseen.events()[0].payload.as_str(), r#"{"cents":100}"#);
+//!     }
+//!     other => panic!("{other:?}"),
+//! }
+//! # store.close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What holds
+//!
+//! - A commit lands whole or not at all, on one or several streams, and all of its
+//!   expectations hold on the state that it is written upon.
+//! - Versions of a stream have no holes and never restart; positions order all
+//!   events in commit order and have no holes.
+//! - An answer is given when what it rests on is durable, see
+//!   [`Durability`](store::sqlite::Durability).
+//! - An event is recognised by its id within its stream, a commit by its key: sending
+//!   either again writes nothing and answers the first receipt.
+//! - What is stored is under a checksum that every read verifies.
+//!
+//! # Choices where the field differs
+//!
+//! - A commit key belongs to the stream that its commit names first.
+//! - If any violated stream is closed, the whole answer is
+//!   [`AppendError::StreamClosed`], since no retry can land.
+//! - Metadata and schema version are not compared when an event is sent again: type
+//!   and payload decide.
+//! - A read ends where the store ended when its first page was read.
+//! - `from` and `to` of a read are its smallest and largest number in both directions.
+//! - `recorded_at` is the caller's clock when the commit was handed over, never less
+//!   than the event before.
+//!
+//! # The house
+//!
+//! Modules in the order of floors; each imports only those above it.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | | **vocabulary: plain data, pure functions** |
+//! | `ids` | the names of things: [`StreamId`], [`EventType`], [`EventId`], [`CommandId`] |
+//! | `version` | the numbers that order things, and [`ExpectedVersion`] |
+//! | `payload` | the JSON of an event, checked when made: [`Payload`] |
+//! | `event` | an event before and after it is stored: [`NewEvent`], [`RecordedEvent`] |
+//! | `conflict` | what a caller learns when its expectation did not hold |
+//! | `clock` | the only reader of wall time |
+//! | | **storage: moves bytes under expectations** |
+//! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
+//! | | **for tests** |
+//! | `testkit` | the contract of a backend as data, and a clock that you set (feature `testkit`) |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `sqlite` | yes | [`Store::open`]: the durable store in one file, SQLite built in |
+//! | `testkit` | no | `annalist::testkit` |
+
+mod clock;
+mod conflict;
+mod event;
+mod ids;
+mod payload;
+pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod version;
+
+pub use clock::{Clock, SystemClock};
+pub use conflict::{Conflicts, UnseenEvents, VersionConflict};
+pub use event::{InvalidEvent, Metadata, NewEvent, RecordedEvent};
+pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};
+pub use payload::{InvalidPayload, Payload};
+pub use store::{
+    AppendError, AppendReceipt, Commit, Duplicate, Fingerprint, InvalidCommit, LimitExceeded,
+    Limits, PageBounds, Receipt, Store, StoreError, StoreErrorKind, StreamInfo, StreamSlice,
+};
+pub use version::{ExpectedVersion, Generation, Position, StreamState, Version};
+
+/// The README's code, run with the documentation's.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

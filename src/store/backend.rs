@@ -1,0 +1,206 @@
+//! The contract between the handle and what keeps the events.
+//!
+//! [`Store`](crate::Store) is written against [`Backend`] alone. A backend knows
+//! neither aggregates nor commands: it takes checked requests and answers bytes.
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+
+use crate::event::RecordedEvent;
+use crate::ids::{EventId, EventType, StreamId};
+use crate::store::commit::CommitRequest;
+use crate::store::error::{AppendError, StoreError};
+use crate::store::receipt::Receipt;
+use crate::version::{Generation, Position, StreamState, Version};
+
+/// What keeps the events.
+///
+/// An implementation promises, to every caller in every process:
+///
+/// 1. **Atomic.** A commit is written whole or not at all; no reader ever sees a
+///    part of it. All of its expectations are evaluated on one state of the
+///    store, the one that it is written upon.
+/// 2. **Decided once.** What becomes of a commit follows the truth table of
+///    [`ExpectedVersion`](crate::ExpectedVersion) and the rules for repeats and
+///    keys.
+/// 3. **Ordered.** Versions of a stream are contiguous from 1. Positions are dense
+///    from 1 and follow commit order: no reader sees a position before every
+///    smaller one that will ever exist. `recorded_at` never decreases with
+///    position. The events of one commit stand next to each other, in its order.
+/// 4. **Durable.** An answer, also a refusal or a repeat, is given only when what
+///    it rests on is as durable as the store promises.
+/// 5. **Remembered.** Event ids and commit keys are recognised for as long as the
+///    store exists.
+/// 6. **Honest.** An outcome that is not known is
+///    [`Unknown`](crate::StoreErrorKind::Unknown), never a guess. Damage is
+///    [`Corrupt`](crate::StoreErrorKind::Corrupt), never wrong data.
+/// 7. **Cancel safe.** A future that is dropped leaves a commit done or not done,
+///    never half; reads leave nothing behind.
+/// 8. **Closed for good.** After [`close`](Self::close) every call answers
+///    [`HandleClosed`](crate::StoreErrorKind::HandleClosed); what was accepted
+///    before is answered first.
+pub trait Backend: Send + Sync + 'static {
+    /// Writes a commit, or says why not.
+    fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>>;
+
+    /// Reads one page of one stream.
+    fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>>;
+
+    /// Reads one page over all streams.
+    fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>>;
+
+    /// Lists streams in the order of their names.
+    fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>>;
+
+    /// Says what a stream is without reading its events.
+    fn stream_info<'a>(
+        &'a self,
+        stream: &'a StreamId,
+    ) -> BoxFuture<'a, Result<StreamInfo, StoreError>>;
+
+    /// Finds an event by its id.
+    fn find_event<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        id: EventId,
+    ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>>;
+
+    /// The largest position written; zero in an empty store.
+    fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>>;
+
+    /// Answers what was accepted, then stops and frees what it holds. Calling it
+    /// again is no error.
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Which way a read goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From small numbers to large ones.
+    #[default]
+    Forwards,
+    /// From large numbers to small ones.
+    Backwards,
+}
+
+/// How much one page may hold and cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageBounds {
+    /// Events on the page, at least 1.
+    pub events_max: u32,
+    /// Bytes of payload after which a page ends; its first event always fits.
+    pub bytes_max: usize,
+    /// Events that a filter may look at for one page, at least 1.
+    pub scan_max: u32,
+}
+
+/// One page of one stream.
+#[derive(Clone, Debug)]
+pub struct StreamQuery {
+    /// The stream.
+    pub stream: StreamId,
+    /// The smallest version to read.
+    pub from: Version,
+    /// The largest version to read.
+    pub to: Version,
+    /// Which way to go from there.
+    pub direction: Direction,
+    /// The event types to read; empty for all.
+    pub types: Arc<[EventType]>,
+    /// How much the page may hold.
+    pub bounds: PageBounds,
+}
+
+/// What a page of one stream holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamPage {
+    /// The events, in the direction asked for.
+    pub events: Vec<RecordedEvent>,
+    /// The stream's version when the page was read.
+    pub version: Version,
+    /// The stream's generation when the page was read.
+    pub generation: Generation,
+    /// Where the next page goes on, in the direction asked for: the version that
+    /// was not looked at yet. None where nothing is left.
+    pub next: Option<Version>,
+}
+
+/// One page over all streams.
+#[derive(Clone, Debug)]
+pub struct AllQuery {
+    /// The smallest position to read.
+    pub from: Position,
+    /// The largest position to read.
+    pub to: Position,
+    /// Which way to go from there.
+    pub direction: Direction,
+    /// Which events to read.
+    pub filter: Filter,
+    /// How much the page may hold.
+    pub bounds: PageBounds,
+}
+
+/// Which events a read over all streams answers: those that are of any of the
+/// categories, and in any of the streams that begin with a prefix, and of any of
+/// the types. An empty list leaves its condition out.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Categories of streams.
+    pub categories: Arc<[String]>,
+    /// Beginnings of stream ids.
+    pub stream_prefixes: Arc<[String]>,
+    /// Event types.
+    pub types: Arc<[EventType]>,
+}
+
+impl Filter {
+    /// Whether it lets every event through.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.categories.is_empty() && self.stream_prefixes.is_empty() && self.types.is_empty()
+    }
+}
+
+/// What a page over all streams holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AllPage {
+    /// The events, in the direction asked for.
+    pub events: Vec<RecordedEvent>,
+    /// The last position looked at, whether or not its event passed the filter:
+    /// what a checkpoint moves to. None where nothing was looked at.
+    pub scanned_to: Option<Position>,
+    /// The largest position in the store when the page was read.
+    pub head: Position,
+    /// Where the next page goes on, in the direction asked for. None where
+    /// nothing is left.
+    pub next: Option<Position>,
+}
+
+/// A part of the list of streams.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// The beginning of the stream ids; a category is the prefix `category-`.
+    pub prefix: String,
+    /// The stream after which to begin, in the order of names.
+    pub after: Option<StreamId>,
+    /// Streams on the page, at least 1.
+    pub streams_max: u32,
+}
+
+/// What a stream is, without its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// The stream.
+    pub stream: StreamId,
+    /// How many events were ever appended.
+    pub version: Version,
+    /// How often events were removed.
+    pub generation: Generation,
+    /// Whether it can be read and written.
+    pub state: StreamState,
+    /// The position of its last event.
+    pub last_position: Option<Position>,
+    /// The id of its last event.
+    pub last_event: Option<EventId>,
+}

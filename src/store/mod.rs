@@ -1,0 +1,301 @@
+//! Streams and expected-version appends: the handle that users hold, and the
+//! backends behind it.
+//!
+//! In the order that an append takes:
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`Store`] | the cloneable handle |
+//! | `commit` | what one call writes, checked against `limits` |
+//! | `receipt` | what it is answered when it has landed |
+//! | [`Backend`] | the contract of what keeps the events |
+//! | `verdict` | the truth tables as pure functions, asked by every backend |
+//! | `memory` | the shortest correct reading of the contract |
+//! | [`sqlite`] | the durable one: a writer thread with group commit, and a pool of readers |
+//! | `read` | pages turned into streams of events |
+//! | `error` | what a caller is told when something cannot be |
+//!
+//! This floor knows neither aggregates nor commands nor projections: it moves
+//! bytes under expectations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::conflict::{Conflicts, UnseenEvents};
+use crate::event::{NewEvent, RecordedEvent};
+use crate::ids::{EventId, StreamId};
+use crate::version::{ExpectedVersion, Position, Version};
+
+mod backend;
+mod commit;
+mod error;
+mod limits;
+mod memory;
+mod read;
+mod receipt;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod verdict;
+
+pub use backend::{
+    AllPage, AllQuery, Backend, Direction, Filter, ListQuery, PageBounds, StreamInfo, StreamPage,
+    StreamQuery,
+};
+pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
+pub use error::{AppendError, Duplicate, InvalidCommit, StoreError, StoreErrorKind};
+pub use limits::{LimitExceeded, Limits};
+pub use memory::MemoryOptions;
+pub use read::{Items, ListStreams, Paged, Pages, ReadAll, ReadStream, StreamSlice};
+pub use receipt::{AppendReceipt, Receipt};
+
+/// A handle to a store. Cloning it is cheap, and every clone is the same store.
+///
+/// ```
+/// use annalist::{AppendError, ExpectedVersion, NewEvent, Store, Version};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::memory();
+/// let account = "account-42".parse()?;
+///
+/// let deposited = NewEvent::json("Deposited", &json!({ "cents": 500 }))?;
+/// let receipt = store.append(&account, ExpectedVersion::NoStream, [deposited]).await?;
+/// assert_eq!(receipt.version(), Version::new(1));
+///
+/// // A writer that has not seen the deposit is told so, and writes nothing.
+/// let withdrawn = NewEvent::json("Withdrawn", &json!({ "cents": 500 }))?;
+/// let refused = store.append(&account, Version::ZERO, [withdrawn]).await;
+/// assert!(matches!(refused, Err(AppendError::Conflict(_))));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    limits: Arc<Limits>,
+}
+
+impl Store {
+    /// An empty store in memory, gone with its last handle. It checks everything
+    /// that the durable stores check, so tests may run on it.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::memory_with(MemoryOptions::default())
+    }
+
+    /// The same with options.
+    #[must_use]
+    pub fn memory_with(options: MemoryOptions) -> Self {
+        let limits = options.limits.clone();
+        Self::from_backend(Arc::new(memory::MemoryStore::new(options)), limits)
+    }
+
+    /// Opens the store in a SQLite file with default options; creates it where
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the file is not a store, was written by a newer
+    /// release, or cannot be opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the file as it was, or created and empty.
+    #[cfg(feature = "sqlite")]
+    pub async fn open(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, sqlite::SqliteOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`open`](Self::open).
+    #[cfg(feature = "sqlite")]
+    pub async fn open_with(
+        path: impl AsRef<std::path::Path>,
+        options: sqlite::SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let limits = options.limits.clone();
+        let backend = sqlite::SqliteStore::open(path.as_ref(), options).await?;
+        Ok(Self::from_backend(Arc::new(backend), limits))
+    }
+
+    /// A handle to a backend of the caller's, such as one that wraps another.
+    #[must_use]
+    pub fn from_backend(backend: Arc<dyn Backend>, limits: Limits) -> Self {
+        let limits = Arc::new(limits);
+        Self { backend, limits }
+    }
+
+    /// Appends events to one stream, if it is as expected.
+    ///
+    /// The same as a [`Commit`] with one append. Without events it is a check.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`commit`](Self::commit).
+    pub async fn append(
+        &self,
+        stream: &StreamId,
+        expected: impl Into<ExpectedVersion>,
+        events: impl IntoIterator<Item = NewEvent>,
+    ) -> Result<Receipt, AppendError> {
+        let commit = Commit::new().append(stream.clone(), expected, events);
+        self.commit(commit).await
+    }
+
+    /// Writes a commit: all of it, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] says why nothing was written. Two of its cases are answers
+    /// rather than failures: a conflict, upon which the caller loads and decides
+    /// again, and a commit key that took effect before.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves the commit done or not done, never half.
+    /// Sending the same commit again, with the same event ids or key, tells which,
+    /// and does it if it was not done.
+    pub async fn commit(&self, commit: Commit) -> Result<Receipt, AppendError> {
+        let unseen_events_max = commit.unseen_events_max();
+        let request = commit.into_request(&self.limits)?;
+        let mut answer = self.backend.commit(request).await;
+        if unseen_events_max > 0
+            && let Err(AppendError::Conflict(conflicts) | AppendError::StreamClosed(conflicts)) =
+                &mut answer
+        {
+            self.read_unseen(conflicts, unseen_events_max).await;
+        }
+        answer
+    }
+
+    /// Reads what the losers of a conflict have not seen. Versions are never
+    /// given again, so reading after the refusal reads the same events.
+    async fn read_unseen(&self, conflicts: &mut Conflicts, events_max: u32) {
+        for conflict in conflicts.violations_mut() {
+            let Some(seen) = conflict.acted_on() else {
+                continue;
+            };
+            let read = self
+                .read_stream(&conflict.stream)
+                .from(seen.next())
+                .to(conflict.actual)
+                .limit(events_max.into());
+            conflict.unseen = match read.collect().await {
+                Ok(slice) => UnseenEvents::Read {
+                    truncated: is_truncated(&slice, seen, conflict.actual),
+                    events: slice.events,
+                },
+                Err(error) => UnseenEvents::Unreadable {
+                    reason: error.to_string(),
+                },
+            };
+        }
+    }
+
+    /// Reads the events of one stream.
+    pub fn read_stream(&self, stream: &StreamId) -> ReadStream {
+        ReadStream::new(Arc::clone(&self.backend), stream.clone())
+    }
+
+    /// Reads the events of all streams in the order of their positions.
+    pub fn read_all(&self) -> ReadAll {
+        ReadAll::new(Arc::clone(&self.backend))
+    }
+
+    /// Lists the streams that were ever written, in the order of their names.
+    pub fn list_streams(&self) -> ListStreams {
+        ListStreams::new(Arc::clone(&self.backend))
+    }
+
+    /// Says what a stream is without reading its events: version 0 and
+    /// [`NeverWritten`](crate::StreamState::NeverWritten) for one that is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn stream_info(&self, stream: &StreamId) -> Result<StreamInfo, StoreError> {
+        self.backend.stream_info(stream).await
+    }
+
+    /// Finds an event of a stream by its id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn find_event(
+        &self,
+        stream: &StreamId,
+        id: EventId,
+    ) -> Result<Option<RecordedEvent>, StoreError> {
+        self.backend.find_event(stream, id).await
+    }
+
+    /// The largest position written; zero in an empty store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn head(&self) -> Result<Position, StoreError> {
+        self.backend.head().await
+    }
+
+    /// What this handle takes at most.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Answers every commit that was accepted, then closes the store for all of
+    /// its handles. When it returns, the file is free. Calling it again is no error.
+    ///
+    /// A store whose last handle is dropped without it does the same in the
+    /// background.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the file could not be closed cleanly. What was
+    /// acknowledged stays durable all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the store closing.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.backend.close().await
+    }
+}
+
+/// Whether the events from `seen` to `actual` were more than were read.
+fn is_truncated(slice: &StreamSlice, seen: Version, actual: Version) -> bool {
+    let last = slice.events.last().map_or(seen, |event| event.version);
+    last < actual
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

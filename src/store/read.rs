@@ -1,0 +1,344 @@
+//! Reads as streams: bounded, paged, and only as fast as they are polled.
+//!
+//! A reader builds a [`ReadStream`], [`ReadAll`] or [`ListStreams`], then takes
+//! pages or single items from it. One page is fetched at a time, when it is asked
+//! for, so a slow reader holds one page and no transaction.
+//!
+//! A read ends where the store ended when its first page was read; what is
+//! appended later is left to the next read. Dropping a read at any point is safe.
+
+use std::sync::Arc;
+
+use crate::event::RecordedEvent;
+use crate::ids::{EventType, StreamId};
+use crate::store::backend::{
+    AllQuery, Backend, Direction, Filter, ListQuery, PageBounds, StreamInfo, StreamQuery,
+};
+use crate::store::error::StoreError;
+use crate::version::{Generation, Position, Version};
+
+pub use self::pages::{Items, Paged, Pages};
+use self::pages::{Read, collect, next};
+
+mod pages;
+
+impl Default for PageBounds {
+    /// 512 events, 1 MiB, 16,384 events looked at.
+    fn default() -> Self {
+        Self {
+            events_max: 512,
+            bytes_max: 1024 * 1024,
+            scan_max: 16 * 1024,
+        }
+    }
+}
+
+/// A read of one stream, made by [`Store::read_stream`](crate::Store::read_stream).
+///
+/// ```
+/// # use annalist::{ExpectedVersion, NewEvent, Store, Version};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = Store::memory();
+/// let account = "account-42".parse()?;
+/// # let event = NewEvent::json("Deposited", &1)?;
+/// # store.append(&account, ExpectedVersion::Any, [event]).await?;
+/// let last_ten = store.read_stream(&account).backwards().limit(10).collect().await?;
+/// assert_eq!(last_ten.version, Version::new(1));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is read until pages, events or collect is called"]
+pub struct ReadStream {
+    read: Read<StreamQuery>,
+}
+
+/// A read over all streams in the order of positions, made by
+/// [`Store::read_all`](crate::Store::read_all).
+///
+/// ```
+/// # use annalist::{ExpectedVersion, NewEvent, Store};
+/// # use futures_util::StreamExt;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = Store::memory();
+/// # let event = NewEvent::json("Deposited", &1)?;
+/// # store.append(&"account-42".parse()?, ExpectedVersion::Any, [event]).await?;
+/// let mut deposits = store.read_all().category("account").event_type("Deposited".parse()?).events();
+/// while let Some(event) = deposits.next().await {
+///     let event = event?;
+///     println!("{} {} {}", event.position, event.stream, event.payload.as_str());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is read until pages, events or collect is called"]
+pub struct ReadAll {
+    read: Read<AllQuery>,
+}
+
+/// The list of streams in the order of their names, made by
+/// [`Store::list_streams`](crate::Store::list_streams).
+#[derive(Clone, Debug)]
+#[must_use = "nothing is read until pages, streams or collect is called"]
+pub struct ListStreams {
+    read: Read<ListQuery>,
+}
+
+/// A whole read of one stream.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StreamSlice {
+    /// The events, in the direction asked for.
+    pub events: Vec<RecordedEvent>,
+    /// The stream's version when the read began, whatever it was asked for: what
+    /// the next append expects.
+    pub version: Version,
+    /// The stream's generation when the read began.
+    pub generation: Generation,
+}
+
+impl ReadStream {
+    pub(super) fn new(backend: Arc<dyn Backend>, stream: StreamId) -> Self {
+        let query = StreamQuery {
+            stream,
+            from: Version::ZERO,
+            to: Version::MAX,
+            direction: Direction::Forwards,
+            types: Arc::default(),
+            bounds: PageBounds::default(),
+        };
+        let read = Read::new(backend, query);
+        Self { read }
+    }
+
+    /// Leaves out the events before this version. In both directions.
+    pub fn from(mut self, version: Version) -> Self {
+        self.read.query.from = version;
+        self
+    }
+
+    /// Leaves out the events after this version. In both directions.
+    pub fn to(mut self, version: Version) -> Self {
+        self.read.query.to = version;
+        self
+    }
+
+    /// Begins with the last event instead of the first.
+    pub fn backwards(mut self) -> Self {
+        self.read.query.direction = Direction::Backwards;
+        self
+    }
+
+    /// Takes only events of this type; called again, of that type too.
+    pub fn event_type(mut self, event_type: EventType) -> Self {
+        self.read.query.types = with(&self.read.query.types, event_type);
+        self
+    }
+
+    /// Ends after so many events.
+    pub fn limit(mut self, events: u64) -> Self {
+        self.read.remaining = Some(events);
+        self
+    }
+
+    /// Sets how much one page may hold and cost.
+    pub fn page_bounds(mut self, bounds: PageBounds) -> Self {
+        self.read.query.bounds = bounds;
+        self
+    }
+
+    /// The read, page by page.
+    pub fn pages(self) -> Pages<StreamQuery> {
+        Pages::new(self.read)
+    }
+
+    /// The read, event by event.
+    pub fn events(self) -> Items<StreamQuery> {
+        Items::new(self.pages())
+    }
+
+    /// The whole read in memory; give it a [`limit`](Self::limit) where the
+    /// stream may be long.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when a page cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn collect(self) -> Result<StreamSlice, StoreError> {
+        let mut pages = self.pages();
+        let mut slice: Option<StreamSlice> = None;
+        while let Some(page) = next(&mut pages).await? {
+            match &mut slice {
+                Some(slice) => slice.events.extend(page.events),
+                None => {
+                    slice = Some(StreamSlice {
+                        events: page.events,
+                        version: page.version,
+                        generation: page.generation,
+                    });
+                }
+            }
+        }
+        Ok(slice.unwrap_or_else(|| unreachable!("a read always has a first page")))
+    }
+}
+
+impl ReadAll {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
+        let query = AllQuery {
+            from: Position::ZERO,
+            to: Position::MAX,
+            direction: Direction::Forwards,
+            filter: Filter::default(),
+            bounds: PageBounds::default(),
+        };
+        let read = Read::new(backend, query);
+        Self { read }
+    }
+
+    /// Leaves out what stands before this position. In both directions.
+    pub fn from(mut self, position: Position) -> Self {
+        self.read.query.from = position;
+        self
+    }
+
+    /// Leaves out everything up to and including this position: what a reader
+    /// gives that goes on from its checkpoint.
+    pub fn after(self, position: Position) -> Self {
+        self.from(position.next())
+    }
+
+    /// Leaves out what stands after this position. In both directions.
+    pub fn to(mut self, position: Position) -> Self {
+        self.read.query.to = position;
+        self
+    }
+
+    /// Begins with the last event instead of the first.
+    pub fn backwards(mut self) -> Self {
+        self.read.query.direction = Direction::Backwards;
+        self
+    }
+
+    /// Takes only streams of this category; called again, of that one too.
+    pub fn category(mut self, category: impl Into<String>) -> Self {
+        let filter = &mut self.read.query.filter;
+        filter.categories = with(&filter.categories, category.into());
+        self
+    }
+
+    /// Takes only streams that begin so; called again, those too.
+    pub fn stream_prefix(mut self, prefix: impl Into<String>) -> Self {
+        let filter = &mut self.read.query.filter;
+        filter.stream_prefixes = with(&filter.stream_prefixes, prefix.into());
+        self
+    }
+
+    /// Takes only events of this type; called again, of that type too.
+    pub fn event_type(mut self, event_type: EventType) -> Self {
+        let filter = &mut self.read.query.filter;
+        filter.types = with(&filter.types, event_type);
+        self
+    }
+
+    /// Ends after so many events.
+    pub fn limit(mut self, events: u64) -> Self {
+        self.read.remaining = Some(events);
+        self
+    }
+
+    /// Sets how much one page may hold and cost.
+    pub fn page_bounds(mut self, bounds: PageBounds) -> Self {
+        self.read.query.bounds = bounds;
+        self
+    }
+
+    /// The read, page by page; each page says how far it has looked.
+    pub fn pages(self) -> Pages<AllQuery> {
+        Pages::new(self.read)
+    }
+
+    /// The read, event by event.
+    pub fn events(self) -> Items<AllQuery> {
+        Items::new(self.pages())
+    }
+
+    /// The whole read in memory; give it a [`limit`](Self::limit) where the store
+    /// may be large.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when a page cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn collect(self) -> Result<Vec<RecordedEvent>, StoreError> {
+        collect(self.pages()).await
+    }
+}
+
+impl ListStreams {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
+        let query = ListQuery {
+            prefix: String::new(),
+            after: None,
+            streams_max: 512,
+        };
+        let read = Read::new(backend, query);
+        Self { read }
+    }
+
+    /// Lists only the streams of this category.
+    pub fn category(self, category: &str) -> Self {
+        self.prefix(format!("{category}-"))
+    }
+
+    /// Lists only the streams that begin so, in place of what was asked before.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.read.query.prefix = prefix.into();
+        self
+    }
+
+    /// Begins after this stream, in the order of names.
+    pub fn after(mut self, stream: StreamId) -> Self {
+        self.read.query.after = Some(stream);
+        self
+    }
+
+    /// Ends after so many streams.
+    pub fn limit(mut self, streams: u64) -> Self {
+        self.read.remaining = Some(streams);
+        self
+    }
+
+    /// The list, page by page.
+    pub fn pages(self) -> Pages<ListQuery> {
+        Pages::new(self.read)
+    }
+
+    /// The list, stream by stream.
+    pub fn streams(self) -> Items<ListQuery> {
+        Items::new(self.pages())
+    }
+
+    /// The whole list in memory; give it a [`limit`](Self::limit) where there may
+    /// be many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when a page cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn collect(self) -> Result<Vec<StreamInfo>, StoreError> {
+        collect(self.pages()).await
+    }
+}
+
+fn with<T: Clone>(list: &[T], one: T) -> Arc<[T]> {
+    list.iter().cloned().chain([one]).collect()
+}

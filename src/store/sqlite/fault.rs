@@ -1,0 +1,45 @@
+//! What SQLite says, in the store's words.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::version::Position;
+
+/// Turns an error of SQLite into one of the store: `doing` says at what.
+///
+/// Not for an error of COMMIT, which may leave the outcome unknown: see
+/// [`at_commit`].
+pub(super) fn fault(error: rusqlite::Error, doing: &str) -> StoreError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+        Some(ErrorCode::DiskFull) => StoreErrorKind::DiskFull,
+        Some(ErrorCode::DatabaseCorrupt) => StoreErrorKind::Corrupt { position: None },
+        Some(ErrorCode::NotADatabase) => StoreErrorKind::NotAStore,
+        _ => StoreErrorKind::Io,
+    };
+    StoreError::new(kind, doing).with_source(error)
+}
+
+/// Turns an error of COMMIT into one of the store. A full disk and a busy file are
+/// told before anything is written; of everything else SQLite cannot say whether
+/// the commit will be there after a crash.
+pub(super) fn at_commit(error: rusqlite::Error) -> StoreError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreErrorKind::DiskFull,
+        Some(ErrorCode::DatabaseBusy) => StoreErrorKind::Busy,
+        _ => StoreErrorKind::Unknown,
+    };
+    StoreError::new(kind, "committing").with_source(error)
+}
+
+/// Stored data that is not what was written.
+pub(super) fn corrupt(position: Option<Position>, what: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt { position }, what)
+}
+
+/// An error about the file itself.
+pub(super) fn at_file(path: &Path, kind: StoreErrorKind, what: &str) -> StoreError {
+    StoreError::new(kind, format!("{what} {}", path.display()))
+}

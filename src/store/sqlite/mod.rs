@@ -1,0 +1,218 @@
+//! The durable store: one SQLite file, one thread that writes, several that read.
+//!
+//! In the order that a commit takes, then a read:
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `options` | how the store is set up; [`Durability`] |
+//! | `schema` | opens the file, makes the tables of `schema.sql`, refuses what is not ours |
+//! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
+//! | `append` | one commit inside that transaction |
+//! | `keys` | the commit keys that took effect |
+//! | `pool` | the threads that read |
+//! | `reader` | one read on one connection |
+//! | `names` | the small numbers that stand for names |
+//! | `row` | one event's row and its checksum |
+//! | `fault` | SQLite's errors in the store's words |
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use futures_core::future::BoxFuture;
+use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::fault::fault;
+use self::pool::Pool;
+use self::writer::{Job, Message, Writer};
+use crate::event::RecordedEvent;
+use crate::ids::{EventId, StreamId};
+use crate::store::backend::{
+    AllPage, AllQuery, Backend, ListQuery, StreamInfo, StreamPage, StreamQuery,
+};
+use crate::store::commit::CommitRequest;
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::receipt::Receipt;
+use crate::version::Position;
+
+mod append;
+mod fault;
+mod keys;
+mod names;
+mod options;
+mod pool;
+mod reader;
+mod row;
+mod schema;
+mod writer;
+
+pub use options::{Durability, SqliteOptions};
+
+/// The store in a SQLite file.
+pub(super) struct SqliteStore {
+    options: SqliteOptions,
+    commits: mpsc::Sender<Message>,
+    readers: Pool,
+    /// Turns true when the writer has closed the file.
+    ended: watch::Receiver<bool>,
+}
+
+impl SqliteStore {
+    /// Opens the file on the thread that will write to it.
+    pub(super) async fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let (commits, queue) = mpsc::channel(options.queue_commits_max.max(1));
+        let (opened, is_open) = oneshot::channel();
+        let (ending, ended) = watch::channel(false);
+        let writer = Opening {
+            path: path.to_owned(),
+            options: options.clone(),
+        };
+        thread::Builder::new()
+            .name("annalist-writer".to_owned())
+            .spawn(move || writer.run(queue, opened, &ending))
+            .map_err(|error| no_thread(error, path))?;
+        let readers = is_open.await.map_err(|_| stopped("opening"))??;
+        Ok(Self {
+            options,
+            commits,
+            readers,
+            ended,
+        })
+    }
+
+    /// Puts a message into the writer's queue, waiting for a place if it must.
+    async fn send(&self, message: Message) -> Result<(), StoreError> {
+        let closed = || StoreError::new(StoreErrorKind::HandleClosed, "appending");
+        let message = match self.commits.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(closed()),
+            Err(TrySendError::Full(message)) => message,
+        };
+        let place = tokio::time::timeout(self.options.queue_timeout, self.commits.reserve());
+        match place.await {
+            Ok(Ok(place)) => {
+                place.send(message);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => Err(StoreError::new(StoreErrorKind::Overloaded, "appending")),
+        }
+    }
+}
+
+/// What the writer's thread starts from.
+struct Opening {
+    path: PathBuf,
+    options: SqliteOptions,
+}
+
+impl Opening {
+    fn run(
+        self,
+        queue: mpsc::Receiver<Message>,
+        opened: oneshot::Sender<Result<Pool, StoreError>>,
+        ending: &watch::Sender<bool>,
+    ) {
+        let conn = match schema::open_writer(&self.path, &self.options) {
+            Ok(conn) => conn,
+            Err(error) => return drop(opened.send(Err(error))),
+        };
+        match self.start(&conn) {
+            Ok((writer, readers)) => {
+                // If the caller of open is gone, so is the queue's other end.
+                let _ = opened.send(Ok(readers));
+                writer.run(queue);
+            }
+            Err(error) => drop(opened.send(Err(error))),
+        }
+        // The last connection moves the log into the file and removes it. If that
+        // fails, the log stays, and is read at the next opening.
+        let _ = conn.close();
+        let _ = ending.send(true);
+    }
+
+    fn start<'c>(&self, conn: &'c Connection) -> Result<(Writer<'c>, Pool), StoreError> {
+        let writer = Writer::new(conn, &self.options);
+        let writer = writer.map_err(|error| fault(error, "preparing the writer"))?;
+        let readers = (0..self.options.readers.max(1))
+            .map(|_| schema::open_reader(&self.path, &self.options))
+            .collect::<Result<_, _>>()?;
+        let pool = Pool::start(readers).map_err(|error| no_thread(error, &self.path))?;
+        Ok((writer, pool))
+    }
+}
+
+fn no_thread(error: std::io::Error, path: &Path) -> StoreError {
+    let doing = format!("starting a thread for {}", path.display());
+    StoreError::new(StoreErrorKind::Io, doing).with_source(error)
+}
+
+/// The writer's thread ended without an answer, which only a bug can do.
+fn stopped(doing: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unknown, doing)
+}
+
+impl Backend for SqliteStore {
+    fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
+        Box::pin(async move {
+            let now = self.options.clock.now();
+            let (answer, answered) = oneshot::channel();
+            let job = Job {
+                request,
+                now,
+                answer,
+            };
+            self.send(Message::Commit(job)).await?;
+            answered.await.map_err(|_| stopped("appending"))?
+        })
+    }
+
+    fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
+        Box::pin(self.readers.run(move |reader| reader.read_stream(&query)))
+    }
+
+    fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
+        Box::pin(self.readers.run(move |reader| reader.read_all(&query)))
+    }
+
+    fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
+        Box::pin(self.readers.run(move |reader| reader.list_streams(&query)))
+    }
+
+    fn stream_info<'a>(
+        &'a self,
+        stream: &'a StreamId,
+    ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
+        let stream = stream.clone();
+        Box::pin(self.readers.run(move |reader| reader.stream_info(&stream)))
+    }
+
+    fn find_event<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        id: EventId,
+    ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
+        let stream = stream.clone();
+        Box::pin(
+            self.readers
+                .run(move |reader| reader.find_event(&stream, id)),
+        )
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
+        Box::pin(self.readers.run(reader::Reader::head))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            // Readers first, so that the writer's connection is the last one.
+            self.readers.close().await;
+            // Closed already is as good.
+            let _ = self.commits.send(Message::Close).await;
+            let mut ended = self.ended.clone();
+            let closed = ended.wait_for(|ended| *ended).await;
+            closed.map(drop).map_err(|_| stopped("closing"))
+        })
+    }
+}

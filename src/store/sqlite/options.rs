@@ -1,0 +1,96 @@
+//! How a store in a SQLite file is set up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::store::limits::Limits;
+
+/// What an acknowledged commit survives.
+///
+/// | | process killed | machine crashes | power lost |
+/// |---|---|---|---|
+/// | `Full` | kept | kept | kept |
+/// | `Normal` | kept | the last commits may be lost, the file stays whole | the same |
+/// | `Off` | kept | the file may be damaged | the same |
+///
+/// It rests on a disk that keeps what it says it has flushed. The file system must
+/// be local: SQLite's write-ahead log does not work over a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Each batch of commits is on stable storage before any of its callers is
+    /// answered: SQLite's `synchronous=FULL`, and on macOS `fullfsync`.
+    #[default]
+    Full,
+    /// The log is flushed at checkpoints only: `synchronous=NORMAL`.
+    Normal,
+    /// Nothing is flushed: `synchronous=OFF`. For files that can be made again.
+    Off,
+}
+
+/// Options of a store in a SQLite file.
+///
+/// ```
+/// use std::time::Duration;
+/// use annalist::store::sqlite::SqliteOptions;
+///
+/// let mut options = SqliteOptions::default();
+/// options.busy_timeout = Duration::from_secs(1);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// What the store takes at most.
+    pub limits: Limits,
+    /// Where `recorded_at` comes from. Default the machine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What an acknowledged commit survives. Default [`Durability::Full`].
+    pub durability: Durability,
+    /// How long a write waits for another process that is writing, before it is
+    /// answered with `Busy`. Default 5 seconds.
+    pub busy_timeout: Duration,
+    /// Commits that may wait for the writer. Default 4,096.
+    pub queue_commits_max: usize,
+    /// How long a caller waits for a place in that queue, before it is answered
+    /// with `Overloaded`. Default 5 seconds.
+    pub queue_timeout: Duration,
+    /// Commits that are written in one transaction. Default 512.
+    pub batch_commits_max: usize,
+    /// Bytes of payload and metadata after which a transaction takes no further
+    /// commit. Default 256 KiB.
+    pub batch_bytes_max: usize,
+    /// Threads that read, each with a connection of its own. Default one for each
+    /// core, at most 4.
+    pub readers: usize,
+    /// Bytes of pages that the writer keeps. Default 64 MiB.
+    pub writer_cache_bytes: usize,
+    /// Bytes of pages that all readers keep together. Default 16 MiB.
+    pub reader_cache_bytes: usize,
+    /// Streams whose version the writer keeps. Default 65,536.
+    pub streams_cached_max: usize,
+    /// Pages of 4 KiB in the write-ahead log after which the writer moves them into
+    /// the file. Default 4,000.
+    pub checkpoint_pages: u32,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+            durability: Durability::default(),
+            busy_timeout: Duration::from_secs(5),
+            queue_commits_max: 4_096,
+            queue_timeout: Duration::from_secs(5),
+            batch_commits_max: 512,
+            batch_bytes_max: 256 * 1024,
+            readers: cores.min(4),
+            writer_cache_bytes: 64 * 1024 * 1024,
+            reader_cache_bytes: 16 * 1024 * 1024,
+            streams_cached_max: 65_536,
+            checkpoint_pages: 4_000,
+        }
+    }
+}

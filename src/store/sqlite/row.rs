@@ -1,0 +1,138 @@
+//! One row of `annalist_events`: its columns, its checksum, and how it is read.
+//!
+//! The writer seals a row with its checksum, every reader checks it before
+//! anything of the row is believed.
+
+use chrono::{DateTime, Utc};
+use crc32fast::Hasher;
+use rusqlite::Row;
+use uuid::Uuid;
+
+use super::fault::corrupt;
+use crate::event::{Metadata, RecordedEvent};
+use crate::ids::{EventId, EventType, StreamId};
+use crate::payload::Payload;
+use crate::store::error::StoreError;
+use crate::version::{Position, Version};
+
+/// The columns that [`Fields::of`] reads, in its order.
+pub(super) const COLUMNS: &str = "position, stream, version, category, type, \
+     schema_version, recorded_at, event_id, checksum, payload, metadata";
+
+/// What a row holds, borrowed: names still as the small numbers that stand for them.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    pub(super) position: i64,
+    pub(super) stream: i64,
+    pub(super) version: i64,
+    pub(super) category: i64,
+    pub(super) event_type: i64,
+    pub(super) schema_version: u32,
+    pub(super) recorded_at: i64,
+    pub(super) event_id: &'a [u8],
+    pub(super) payload: &'a str,
+    pub(super) metadata: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the columns and the checksum, believing neither yet.
+    pub(super) fn of(row: &'a Row<'_>) -> Result<(Self, u32), StoreError> {
+        let read = || -> Result<_, rusqlite::Error> {
+            let fields = Self {
+                position: row.get(0)?,
+                stream: row.get(1)?,
+                version: row.get(2)?,
+                category: row.get(3)?,
+                event_type: row.get(4)?,
+                schema_version: row.get(5)?,
+                recorded_at: row.get(6)?,
+                event_id: row.get_ref(7)?.as_blob()?,
+                payload: row.get_ref(9)?.as_str()?,
+                metadata: row.get_ref(10)?.as_str_or_null()?,
+            };
+            Ok((fields, row.get(8)?))
+        };
+        read().map_err(|error| {
+            let position = row.get::<_, i64>(0).ok().map(position);
+            corrupt(position, "reading an event").with_source(error)
+        })
+    }
+
+    /// The checksum over every column, stream and type as text: CRC-32 (ISO-HDLC,
+    /// as in gzip) finds every single flipped bit. Lengths keep neighbours apart.
+    pub(super) fn checksum(&self, stream: &str, event_type: &str) -> u32 {
+        let mut crc = Hasher::new();
+        for number in [
+            self.position,
+            self.version,
+            self.category,
+            self.schema_version.into(),
+            self.recorded_at,
+            stream.len() as i64,
+            event_type.len() as i64,
+            self.event_id.len() as i64,
+            self.payload.len() as i64,
+            self.metadata.map_or(-1, |metadata| metadata.len() as i64),
+        ] {
+            crc.update(&number.to_le_bytes());
+        }
+        for text in [
+            stream,
+            event_type,
+            self.payload,
+            self.metadata.unwrap_or_default(),
+        ] {
+            crc.update(text.as_bytes());
+        }
+        crc.update(self.event_id);
+        crc.finalize()
+    }
+
+    /// The event, once its names are known and its checksum holds.
+    pub(super) fn event(
+        &self,
+        checksum: u32,
+        stream: StreamId,
+        event_type: EventType,
+    ) -> Result<RecordedEvent, StoreError> {
+        let position = position(self.position);
+        let damaged = |what: &str| corrupt(Some(position), what);
+        if self.checksum(stream.as_str(), event_type.as_str()) != checksum {
+            return Err(damaged("checking an event's checksum"));
+        }
+        // From here on the row is what was written, so these hold.
+        let id = Uuid::from_slice(self.event_id)
+            .map_err(|error| damaged("reading an event's id").with_source(error))?;
+        let metadata = Metadata::from_stored(self.metadata)
+            .map_err(|error| damaged("reading an event's metadata").with_source(error))?;
+        let recorded_at: DateTime<Utc> = DateTime::from_timestamp_micros(self.recorded_at)
+            .ok_or_else(|| damaged("reading an event's time"))?;
+        Ok(RecordedEvent {
+            id: EventId::from_uuid(id),
+            stream,
+            version: version(self.version),
+            position,
+            event_type,
+            schema_version: self.schema_version,
+            payload: Payload::from_stored(self.payload),
+            metadata,
+            recorded_at,
+        })
+    }
+}
+
+/// A stored number as a position. A negative one, which was never written, is
+/// beyond every position and so never what a reader is due.
+pub(super) fn position(stored: i64) -> Position {
+    Position::new(u64::try_from(stored).unwrap_or(u64::MAX))
+}
+
+/// A stored number as a version, likewise.
+pub(super) fn version(stored: i64) -> Version {
+    Version::new(u64::try_from(stored).unwrap_or(u64::MAX))
+}
+
+/// A number as SQLite holds it; beyond its range there is nothing to find.
+pub(super) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,173 @@
+//! Opens the file: makes the tables in a new one, refuses what is not ours, and
+//! sets every connection up.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use uuid::Uuid;
+
+use super::fault::{at_file, fault};
+use super::options::{Durability, SqliteOptions};
+use crate::store::error::{StoreError, StoreErrorKind};
+
+const DDL: &str = include_str!("../../../schema.sql");
+
+/// What this release reads and writes.
+const SCHEMA_VERSION: u32 = 1;
+
+/// "Anna", in SQLite's header field for what an application's files are.
+const APPLICATION_ID: i32 = 0x416e_6e61;
+
+/// Older releases can corrupt a file in write-ahead mode that several connections
+/// use, which is how this store works.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Opens the connection that writes, after making the tables where there are none.
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    refuse_old_sqlite(path)?;
+    refuse_names_without_a_file(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut conn = open(path, flags, options)?;
+    let prepared = prepare(&mut conn, path, options);
+    prepared.map_err(|error| match error {
+        Refusal::Told(error) => error,
+        Refusal::Sqlite(error) => fault(error, &format!("opening {}", path.display())),
+    })?;
+    Ok(conn)
+}
+
+/// Opens a connection that reads. The writer's must be open.
+pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
+    let cache = options.reader_cache_bytes / options.readers.max(1);
+    set_cache(&conn, cache).map_err(|error| fault(error, "setting up a reader"))?;
+    Ok(conn)
+}
+
+fn refuse_old_sqlite(path: &Path) -> Result<(), StoreError> {
+    if rusqlite::version_number() >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    let what =
+        "SQLite older than 3.51.3 can corrupt a store; build with rusqlite's `bundled` to open";
+    Err(at_file(path, StoreErrorKind::Invalid, what))
+}
+
+/// SQLite takes these for a database without a file, and each connection for one
+/// of its own.
+fn refuse_names_without_a_file(path: &Path) -> Result<(), StoreError> {
+    if !path.as_os_str().is_empty() && path != Path::new(":memory:") {
+        return Ok(());
+    }
+    let what = "a store needs a file, or use Store::memory(); this names none:";
+    Err(at_file(path, StoreErrorKind::Invalid, what))
+}
+
+fn open(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    // Each connection stays in one thread. No SQLITE_OPEN_URI: a path is a path.
+    let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let conn = opened.map_err(|error| fault(error, &format!("opening {}", path.display())))?;
+    conn.busy_timeout(options.busy_timeout)
+        .map_err(|error| fault(error, "setting the busy time-out"))?;
+    Ok(conn)
+}
+
+/// Why a file was not opened: we say so, or SQLite does.
+enum Refusal {
+    Told(StoreError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
+    // Before the first write, so that a file that is not ours is left as it is.
+    let is_new = is_new(conn, path)?;
+    if is_new {
+        conn.pragma_update(None, "page_size", 4096)?;
+    }
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        let what = "the file system does not take SQLite's write-ahead log for";
+        return Err(Refusal::Told(at_file(path, StoreErrorKind::Io, what)));
+    }
+    set_up_writer(conn, options)?;
+    if is_new {
+        create(conn, path)?;
+    }
+    refuse_newer(conn, path)
+}
+
+/// Whether the file is empty. Anything else must be a store.
+fn is_new(conn: &Connection, path: &Path) -> Result<bool, Refusal> {
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, tables) {
+        (APPLICATION_ID, _) => Ok(false),
+        (0, 0) => Ok(true),
+        _ => Err(Refusal::Told(at_file(
+            path,
+            StoreErrorKind::NotAStore,
+            "opening",
+        ))),
+    }
+}
+
+/// Makes the tables in one transaction, unless another process just did.
+fn create(conn: &mut Connection, path: &Path) -> Result<(), Refusal> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if is_new(&transaction, path)? {
+        transaction.execute_batch(DDL)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.execute(
+            "INSERT INTO annalist_meta (id, schema_version, store_id) VALUES (1, ?1, ?2)",
+            (SCHEMA_VERSION, Uuid::now_v7().as_bytes()),
+        )?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn refuse_newer(conn: &Connection, path: &Path) -> Result<(), Refusal> {
+    let sql = "SELECT schema_version FROM annalist_meta";
+    let found: u32 = conn.query_row(sql, [], |row| row.get(0))?;
+    if found == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let supported = SCHEMA_VERSION;
+    let kind = StoreErrorKind::NewerSchema { found, supported };
+    Err(Refusal::Told(at_file(path, kind, "opening")))
+}
+
+fn set_up_writer(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    let synchronous = match options.durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+        Durability::Off => "OFF",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    // Where fsync does not reach the disk's platter, which is macOS alone.
+    let flush = options.durability == Durability::Full;
+    conn.pragma_update(None, "fullfsync", flush)?;
+    conn.pragma_update(None, "checkpoint_fullfsync", flush)?;
+    let checkpoint = options.checkpoint_pages;
+    conn.query_row(
+        &format!("PRAGMA wal_autocheckpoint = {checkpoint}"),
+        [],
+        |_| Ok(()),
+    )?;
+    set_cache(conn, options.writer_cache_bytes)
+}
+
+fn set_cache(conn: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    // Negative numbers are KiB, positive ones pages.
+    let kib = i64::try_from(bytes / 1024).unwrap_or(i64::MAX);
+    conn.pragma_update(None, "cache_size", -kib.max(64))?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "trusted_schema", false)
+}

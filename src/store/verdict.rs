@@ -1,0 +1,318 @@
+//! What becomes of a commit, given what its streams hold: the truth table of
+//! expectations and the rules of repeats, as pure functions.
+//!
+//! Every backend gathers the facts inside its own transaction and asks here; none
+//! decides for itself.
+//!
+//! Per stream that is written, with `v` the version of the first event sent:
+//!
+//! | of the ids sent | and they | then |
+//! |---|---|---|
+//! | none is in the stream | | the truth table of [`ExpectedVersion`] |
+//! | all are | stand in the sent order, one after the other, and fit the expectation: `Exact(v - 1)`, `NoStream` with `v` = 1, `Any`, `StreamExists` | a repeat: the first receipt again, whatever the stream's state; with another type or payload a duplicate |
+//! | otherwise | | a conflict where the truth table says so, else a duplicate |
+//!
+//! A commit over several streams is a repeat only if each written stream is one;
+//! then its checks are not evaluated again. Otherwise every conflict is listed,
+//! and a duplicate is reported only where there is none.
+
+use crate::conflict::{Conflicts, UnseenEvents, VersionConflict};
+use crate::ids::EventId;
+use crate::store::commit::AppendRequest;
+use crate::store::error::{AppendError, Duplicate};
+use crate::store::receipt::{AppendReceipt, Receipt};
+use crate::version::{ExpectedVersion, Generation, Position, StreamState, Version};
+
+/// One stream of a commit, and what the store holds of it.
+pub(crate) struct Target<'a> {
+    pub(crate) append: &'a AppendRequest,
+    pub(crate) facts: StreamFacts,
+    /// For each event sent, where its id stands in the stream; empty where none does.
+    pub(crate) stored: Vec<Option<StoredEvent>>,
+}
+
+/// What a store knows of a stream without reading its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StreamFacts {
+    pub(crate) version: Version,
+    pub(crate) generation: Generation,
+    pub(crate) state: StreamState,
+}
+
+/// An event that is in the stream under an id that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredEvent {
+    pub(crate) version: Version,
+    pub(crate) position: Position,
+    pub(crate) same: Sameness,
+}
+
+/// How a stored event compares with the one sent under its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sameness {
+    Same,
+    OtherType,
+    OtherPayload,
+}
+
+impl Sameness {
+    pub(crate) const fn of(same_type: bool, same_payload: bool) -> Self {
+        match (same_type, same_payload) {
+            (true, true) => Self::Same,
+            (false, _) => Self::OtherType,
+            (true, false) => Self::OtherPayload,
+        }
+    }
+}
+
+/// What a backend does with a commit.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Write the events.
+    Write,
+    /// Write nothing: it was written before, or has no events.
+    Answer(Receipt),
+    /// Write nothing: it cannot be.
+    Refuse(AppendError),
+}
+
+/// Decides on a whole commit.
+pub(crate) fn judge(targets: &[Target<'_>]) -> Verdict {
+    let judged: Vec<Judged> = targets.iter().map(Judged::of).collect();
+    if let Some(answer) = repeat(targets, &judged) {
+        return answer;
+    }
+    let violations: Vec<_> = targets.iter().filter_map(violation).collect();
+    if !violations.is_empty() {
+        let conflicts = Conflicts::new(violations, targets.len());
+        return Verdict::Refuse(match conflicts.any_closed() {
+            true => AppendError::StreamClosed(conflicts),
+            false => AppendError::Conflict(conflicts),
+        });
+    }
+    let mut pairs = targets.iter().zip(&judged);
+    if let Some(duplicate) = pairs.find_map(|(target, judged)| judged.duplicate(target)) {
+        return Verdict::Refuse(duplicate);
+    }
+    match targets.iter().all(|target| target.append.events.is_empty()) {
+        true => Verdict::Answer(checked(targets)),
+        false => Verdict::Write,
+    }
+}
+
+/// The sent events of one stream, compared with the stored ones.
+enum Judged {
+    /// Nothing is sent.
+    Check,
+    /// No id is in the stream.
+    New,
+    /// A repeat of what is stored from this version on.
+    Repeat { first: Version, last: StoredEvent },
+    /// In the place of a repeat, but this event differs.
+    Differs { id: EventId, stored: StoredEvent },
+    /// Some ids are in the stream, this the first of them, and it is no repeat.
+    Mixed { id: EventId, stored: StoredEvent },
+}
+
+impl Judged {
+    fn of(target: &Target<'_>) -> Self {
+        let events = &target.append.events;
+        let mut sent = events.iter().zip(&target.stored);
+        let found = sent.find_map(|(event, stored)| stored.map(|stored| (event.id, stored)));
+        let Some((id, stored)) = found else {
+            return match events.is_empty() {
+                true => Self::Check,
+                false => Self::New,
+            };
+        };
+        let Some((first, last)) = consecutive(&target.stored) else {
+            return Self::Mixed { id, stored };
+        };
+        if !fits(target.append.expected, first) {
+            return Self::Mixed { id, stored };
+        }
+        let mut sent = events.iter().zip(&target.stored);
+        let other = sent.find_map(|(event, stored)| match stored {
+            Some(stored) if stored.same != Sameness::Same => Some((event.id, *stored)),
+            _ => None,
+        });
+        match other {
+            Some((id, stored)) => Self::Differs { id, stored },
+            None => Self::Repeat { first, last },
+        }
+    }
+
+    fn duplicate(&self, target: &Target<'_>) -> Option<AppendError> {
+        let (id, duplicate) = match *self {
+            Self::Check | Self::New => return None,
+            Self::Repeat { first: version, .. } => {
+                let id = target.append.events.first()?.id;
+                (id, Duplicate::Stored { version })
+            }
+            Self::Mixed { id, stored } => {
+                let version = stored.version;
+                (id, Duplicate::Stored { version })
+            }
+            Self::Differs { id, stored } => (id, differing(stored)),
+        };
+        Some(AppendError::DuplicateEvent {
+            stream: target.append.stream.clone(),
+            id,
+            duplicate,
+        })
+    }
+}
+
+const fn differing(stored: StoredEvent) -> Duplicate {
+    let version = stored.version;
+    match stored.same {
+        Sameness::Same => Duplicate::Stored { version },
+        Sameness::OtherType => Duplicate::OtherType { version },
+        Sameness::OtherPayload => Duplicate::OtherPayload { version },
+    }
+}
+
+/// The first version and the last event, if all are stored one after the other.
+fn consecutive(stored: &[Option<StoredEvent>]) -> Option<(Version, StoredEvent)> {
+    let first = stored.first().copied()??.version;
+    let mut last = None;
+    let mut due = first;
+    for event in stored {
+        let event = (*event)?;
+        if event.version != due {
+            return None;
+        }
+        due = due.next();
+        last = Some(event);
+    }
+    last.map(|last| (first, last))
+}
+
+/// Whether events stored from `first` on may have been appended under `expected`.
+fn fits(expected: ExpectedVersion, first: Version) -> bool {
+    match expected {
+        ExpectedVersion::Any | ExpectedVersion::StreamExists => true,
+        ExpectedVersion::NoStream => first == Version::new(1),
+        // `next` saturates: the largest number is no stored version's predecessor.
+        ExpectedVersion::Exact(version) => version != Version::MAX && version.next() == first,
+    }
+}
+
+/// Whether every written stream is a repeat, or stands in the place of one.
+fn repeat(targets: &[Target<'_>], judged: &[Judged]) -> Option<Verdict> {
+    let mut appends = Vec::new();
+    let mut position = None;
+    let mut differs = None;
+    for (target, judged) in targets.iter().zip(judged) {
+        match judged {
+            Judged::Check => {}
+            Judged::New | Judged::Mixed { .. } => return None,
+            Judged::Differs { .. } => differs = differs.or(judged.duplicate(target)),
+            Judged::Repeat { first, last } => {
+                position = position.max(Some(last.position));
+                appends.push(AppendReceipt {
+                    stream: target.append.stream.clone(),
+                    first: Some(*first),
+                    last: last.version,
+                });
+            }
+        }
+    }
+    match differs {
+        Some(duplicate) => Some(Verdict::Refuse(duplicate)),
+        None if appends.is_empty() => None,
+        None => Some(Verdict::Answer(Receipt {
+            appends,
+            position,
+            replayed: true,
+        })),
+    }
+}
+
+/// The receipt of a commit without events.
+fn checked(targets: &[Target<'_>]) -> Receipt {
+    let appends = targets.iter().map(|target| AppendReceipt {
+        stream: target.append.stream.clone(),
+        first: None,
+        last: target.facts.version,
+    });
+    Receipt {
+        appends: appends.collect(),
+        position: None,
+        replayed: false,
+    }
+}
+
+/// The truth table: the conflict, if the expectation does not hold.
+fn violation(target: &Target<'_>) -> Option<VersionConflict> {
+    let AppendRequest {
+        stream, expected, ..
+    } = target.append;
+    let StreamFacts {
+        version,
+        generation,
+        state,
+    } = target.facts;
+    (!holds(*expected, target.facts)).then(|| VersionConflict {
+        stream: stream.clone(),
+        expected: *expected,
+        actual: version,
+        generation,
+        state,
+        unseen: UnseenEvents::NotAsked,
+    })
+}
+
+/// One cell of the truth table.
+fn holds(expected: ExpectedVersion, facts: StreamFacts) -> bool {
+    use StreamState::{Closed, Deleted, Live, NeverWritten};
+    match (facts.state, expected) {
+        (Closed, _) => false,
+        (_, ExpectedVersion::Any) => true,
+        (NeverWritten | Deleted, ExpectedVersion::NoStream) => true,
+        (Live, ExpectedVersion::NoStream) => false,
+        (state, ExpectedVersion::StreamExists) => state == Live,
+        (_, ExpectedVersion::Exact(version)) => version == facts.version,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_truth_table_of_expectations() {
+        use ExpectedVersion::{Any, Exact, NoStream, StreamExists};
+        use StreamState::{Closed, Deleted, Live, NeverWritten};
+
+        let states = [(NeverWritten, 0), (Live, 3), (Deleted, 3), (Closed, 3)];
+        let exact = |version| Exact(Version::new(version));
+        for (expected, cells) in [
+            (Any, [true, true, true, false]),
+            (NoStream, [true, false, true, false]),
+            (StreamExists, [false, true, false, false]),
+            (exact(0), [true, false, false, false]),
+            (exact(2), [false, false, false, false]),
+            (exact(3), [false, true, true, false]),
+            (exact(4), [false, false, false, false]),
+            (exact(u64::MAX), [false, false, false, false]),
+        ] {
+            for ((state, version), ok) in states.into_iter().zip(cells) {
+                let facts = StreamFacts {
+                    version: Version::new(version),
+                    generation: Generation::ZERO,
+                    state,
+                };
+                assert_eq!(holds(expected, facts), ok, "{expected} on {state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_number_wraps_at_the_edge() {
+        let exact = ExpectedVersion::Exact;
+        assert!(!fits(exact(Version::MAX), Version::ZERO));
+        assert!(!fits(exact(Version::MAX), Version::MAX));
+        assert!(fits(exact(Version::new(u64::MAX - 1)), Version::MAX));
+    }
+}

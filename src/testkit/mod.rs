@@ -1,0 +1,6 @@
+//! What a test needs: a clock that you set.
+//!
+//! Behind the feature `testkit`; nothing of it is in a release build that does not
+//! ask for it.
+
+pub mod clock;

@@ -1,0 +1,113 @@
+//! Stored data that is not what was written is never answered as if it were.
+
+use annalist::{AppendError, EventId, ExpectedVersion, Metadata, Store, StoreErrorKind, Version};
+
+use crate::{Place, event, stream};
+
+/// A file of four events in two streams, changed behind the library's back.
+async fn damaged(sql: &str) -> (Place, Store) {
+    let place = Place::new();
+    let store = place.open().await;
+    for (name, number) in [("a-1", 1), ("b-1", 2), ("a-1", 3), ("b-1", 4)] {
+        let event = event(number)
+            .with_id(EventId::derived("damage", &number.to_string()))
+            .with_metadata(Metadata::by("ann"));
+        store
+            .append(&stream(name), ExpectedVersion::Any, [event])
+            .await
+            .expect("an append");
+    }
+    store.close().await.expect("a clean close");
+    let changed = place.connect().execute(sql, []).expect("an update");
+    assert_eq!(changed, 1, "{sql}");
+    let store = place.open().await;
+    (place, store)
+}
+
+/// The position that a read over everything names as damaged.
+async fn named(sql: &str) -> Option<u64> {
+    let (_place, store) = damaged(sql).await;
+    let error = store.read_all().collect().await.expect_err("damage");
+    match error.kind() {
+        StoreErrorKind::Corrupt { position } => position.map(|position| position.get()),
+        _ => panic!("{sql}: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_change_to_any_column_is_found_and_named() {
+    for change in [
+        "payload = '{\"number\":4}'",
+        "payload = replace(payload, '3', '7')",
+        "metadata = NULL",
+        "metadata = '{\"actor\":\"eve\"}'",
+        "recorded_at = recorded_at + 1",
+        "schema_version = 2",
+        "version = 7",
+        "stream = 2, version = 9",
+        "stream = 77",
+        "category = 2",
+        "type = 2",
+        "event_id = randomblob(16)",
+        "event_id = x''",
+        "checksum = checksum + 1",
+        "checksum = -1",
+    ] {
+        let sql = format!("UPDATE annalist_events SET {change} WHERE position = 3");
+        assert_eq!(named(&sql).await, Some(3), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_name_is_found_and_named() {
+    assert_eq!(
+        named("UPDATE annalist_streams SET name = 'a-2' WHERE name = 'a-1'").await,
+        Some(1)
+    );
+    assert_eq!(
+        named("UPDATE annalist_streams SET name = 'bad' WHERE name = 'b-1'").await,
+        Some(2)
+    );
+    assert_eq!(
+        named("UPDATE annalist_types SET name = 'Voted'").await,
+        Some(1)
+    );
+    assert_eq!(named("DELETE FROM annalist_types").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_missing_row_is_found_and_named() {
+    for position in 1..=4 {
+        let sql = format!("DELETE FROM annalist_events WHERE position = {position}");
+        assert_eq!(named(&sql).await, Some(position), "{position}");
+    }
+    let (_place, store) = damaged("DELETE FROM annalist_events WHERE position = 1").await;
+    let read = store.read_stream(&stream("a-1")).collect().await;
+    assert_eq!(read.expect_err("version 1 is missing").code(), "corrupt");
+    // Damage is found behind a filter too, and reading backwards.
+    let read = store.read_all().category("b").collect().await;
+    assert_eq!(read.expect_err("position 1 is missing").code(), "corrupt");
+    let read = store.read_all().backwards().collect().await;
+    assert_eq!(read.expect_err("position 1 is missing").code(), "corrupt");
+    // What is whole can still be read.
+    let read = store.read_stream(&stream("b-1")).collect().await;
+    assert_eq!(read.expect("stream b is whole").events.len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_damaged_event_is_not_answered_from_it() {
+    let sql = "UPDATE annalist_events SET payload = '{\"number\":9}' WHERE position = 3";
+    let (_place, store) = damaged(sql).await;
+    let again = event(9).with_id(EventId::derived("damage", "3"));
+    let answer = store.append(&stream("a-1"), Version::new(1), [again]).await;
+    let error = answer.expect_err("damage");
+    assert!(
+        matches!(&error, AppendError::Store(_)) && error.code() == "corrupt",
+        "{error}"
+    );
+    // Others go on.
+    store
+        .append(&stream("b-1"), Version::new(2), [event(5)])
+        .await
+        .expect("an append");
+}

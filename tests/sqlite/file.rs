@@ -1,0 +1,200 @@
+//! Opening, looking into, and closing the file.
+
+use std::fs;
+
+use annalist::{
+    CommandId, EventId, ExpectedVersion, Metadata, NewEvent, Store, StoreErrorKind, Version,
+};
+use chrono::DateTime;
+use serde_json::json;
+
+use crate::{Place, event, stream};
+
+#[tokio::test]
+async fn the_log_can_be_read_with_plain_sql() {
+    let place = Place::new();
+    let store = place.open().await;
+    let id = EventId::derived("file", "1");
+    let command: CommandId = "pay-7".try_into().expect("a command id");
+    let deposited = NewEvent::json("Deposited", &json!({ "cents": 500 }))
+        .expect("an event")
+        .with_id(id)
+        .with_schema_version(2)
+        .with_metadata(Metadata::by("ann").with_command_id(command));
+    let account = stream("account-42");
+    store
+        .append(&account, ExpectedVersion::Any, [deposited])
+        .await
+        .expect("an append");
+    let recorded = store
+        .find_event(&account, id)
+        .await
+        .expect("a read")
+        .expect("the event");
+
+    let conn = place.connect();
+    let sql = "SELECT position, stream, version, type, payload, metadata, recorded_at, event_id, \
+               schema_version, json_extract(payload, '$.cents') FROM annalist_log";
+    conn.query_row(sql, [], |row| {
+        assert_eq!(row.get::<_, i64>(0)?, 1);
+        assert_eq!(row.get::<_, String>(1)?, "account-42");
+        assert_eq!(row.get::<_, i64>(2)?, 1);
+        assert_eq!(row.get::<_, String>(3)?, "Deposited");
+        assert_eq!(row.get::<_, String>(4)?, r#"{"cents":500}"#);
+        assert_eq!(
+            row.get::<_, String>(5)?,
+            r#"{"command_id":"pay-7","actor":"ann"}"#
+        );
+        let time = DateTime::parse_from_rfc3339(&row.get::<_, String>(6)?).expect("RFC 3339");
+        assert_eq!(time, recorded.recorded_at);
+        assert_eq!(row.get::<_, String>(7)?, id.to_string());
+        assert_eq!(row.get::<_, i64>(8)?, 2);
+        assert_eq!(row.get::<_, i64>(9)?, 500);
+        Ok(())
+    })
+    .expect("one row");
+}
+
+#[tokio::test]
+async fn closing_leaves_one_file_that_opens_again() {
+    let place = Place::new();
+    let store = place.open().await;
+    let other_handle = store.clone();
+    store
+        .append(&stream("a-1"), Version::ZERO, [event(1)])
+        .await
+        .expect("an append");
+    store.close().await.expect("a clean close");
+    store.close().await.expect("closing again is no error");
+
+    let left: Vec<_> = fs::read_dir(place.0.path()).expect("the folder").collect();
+    assert_eq!(left.len(), 1, "the write-ahead log is gone: {left:?}");
+    let refused = other_handle
+        .append(&stream("a-1"), Version::new(1), [event(2)])
+        .await;
+    let refused = refused.expect_err("closed for all handles");
+    assert_eq!(refused.code(), "handle_closed");
+    let refused = other_handle
+        .read_all()
+        .collect()
+        .await
+        .expect_err("closed for all handles");
+    assert_eq!(refused.kind(), StoreErrorKind::HandleClosed);
+
+    let store = place.open().await;
+    assert_eq!(store.read_all().collect().await.expect("a read").len(), 1);
+    store
+        .append(&stream("a-1"), Version::new(1), [event(2)])
+        .await
+        .expect("an append");
+}
+
+#[tokio::test]
+async fn a_store_that_is_only_dropped_loses_nothing() {
+    let place = Place::new();
+    let store = place.open().await;
+    store
+        .append(&stream("a-1"), Version::ZERO, [event(1)])
+        .await
+        .expect("an append");
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.head().await.expect("a read").get(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_a_store_is_refused_and_left_as_it_is() {
+    for content in [&b"not a database at all, and longer than a header of one hundred bytes would be, so that it is read as such"[..], b"short"] {
+        let place = Place::new();
+        fs::write(place.path(), content).expect("a file");
+        let refused = Store::open(place.path()).await.expect_err("not a store");
+        assert_eq!(refused.kind(), StoreErrorKind::NotAStore, "{refused}");
+        assert!(refused.to_string().contains("store.db"), "{refused}");
+        assert_eq!(fs::read(place.path()).expect("the file"), content);
+    }
+
+    let place = Place::new();
+    place
+        .connect()
+        .execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)")
+        .expect("a database");
+    let before = fs::read(place.path()).expect("the file");
+    let refused = Store::open(place.path())
+        .await
+        .expect_err("another application's");
+    assert_eq!(refused.kind(), StoreErrorKind::NotAStore, "{refused}");
+    assert_eq!(fs::read(place.path()).expect("the file"), before);
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused() {
+    let place = Place::new();
+    place.open().await.close().await.expect("a clean close");
+    place
+        .connect()
+        .execute("UPDATE annalist_meta SET schema_version = 99", [])
+        .expect("an update");
+    let refused = Store::open(place.path()).await.expect_err("newer");
+    let kind = StoreErrorKind::NewerSchema {
+        found: 99,
+        supported: 1,
+    };
+    assert_eq!(refused.kind(), kind, "{refused}");
+}
+
+#[tokio::test]
+async fn names_without_a_file_are_refused() {
+    for name in ["", ":memory:"] {
+        let refused = Store::open(name).await.expect_err("no file");
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+        assert!(refused.to_string().contains("Store::memory()"), "{refused}");
+    }
+    let place = Place::new();
+    let missing = place.0.path().join("no/such/folder.db");
+    let refused = Store::open(&missing).await.expect_err("no folder");
+    assert!(
+        refused.to_string().contains("no/such/folder.db"),
+        "{refused}"
+    );
+    Store::open(place.0.path())
+        .await
+        .expect_err("a folder is no file");
+}
+
+#[tokio::test]
+async fn a_path_is_a_path_and_never_a_uri() {
+    let place = Place::new();
+    let path = place.0.path().join("file:x?mode=memory");
+    let store = Store::open(&path).await.expect("a store");
+    store.close().await.expect("a clean close");
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn the_numbers_do_not_run_over() {
+    let place = Place::new();
+    let store = place.open().await;
+    store
+        .append(&stream("a-1"), Version::ZERO, [event(1)])
+        .await
+        .expect("an append");
+    store.close().await.expect("a clean close");
+    let sql = "UPDATE annalist_head SET last_position = 9223372036854775806";
+    place.connect().execute(sql, []).expect("an update");
+
+    let store = place.open().await;
+    let two = [event(2), event(3)];
+    let refused = store.append(&stream("b-1"), Version::ZERO, two).await;
+    assert_eq!(
+        refused
+            .expect_err("one number is left for two events")
+            .code(),
+        "corrupt"
+    );
+    let info = store.stream_info(&stream("b-1")).await.expect("a read");
+    assert_eq!(info.version, Version::ZERO, "nothing is half written");
+    store
+        .append(&stream("b-1"), Version::ZERO, [event(2)])
+        .await
+        .expect("one fits");
+}
