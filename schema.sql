@@ -70,16 +70,16 @@ CREATE UNIQUE INDEX annalist_events_by_stream ON annalist_events (stream, versio
 -- time, so that new ones land on the index's last page.
 CREATE UNIQUE INDEX annalist_events_by_id ON annalist_events (event_id, stream);
 
--- The commit keys that took effect. Invariant: rows are never changed; the events
--- of the commit are those from first_position to last_position, where it had any;
--- receipt says what those columns cannot, for a commit without events or over
--- several streams; checksum covers every column, stream as text.
+-- The commit keys that took effect. Invariant: rows are never changed; a key is
+-- unique in its stream. What its commit wrote is said by the version columns where
+-- it wrote to that stream alone, and by receipt where it did not; checksum covers
+-- every column, stream as text.
 CREATE TABLE annalist_keys (
     stream         INTEGER NOT NULL,
     key            TEXT    NOT NULL,
     fingerprint    BLOB    NOT NULL,
-    first_version  INTEGER,
-    last_version   INTEGER NOT NULL,
+    first_version  INTEGER,          -- nothing where it had no events
+    last_version   INTEGER,
     last_position  INTEGER,
     receipt        TEXT,             -- JSON
     checksum       INTEGER NOT NULL,

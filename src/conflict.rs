@@ -84,9 +84,10 @@ impl fmt::Display for VersionConflict {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum UnseenEvents {
-    /// The commit did not ask for them.
+    /// The commit did not ask for them, or its expectation names no version to count
+    /// from, as `StreamExists` does not.
     #[default]
-    NotAsked,
+    NotRead,
     /// Read in the same call, in the order of their versions.
     Read {
         /// The events, from the first unseen one on.
@@ -107,7 +108,7 @@ impl UnseenEvents {
     pub fn events(&self) -> &[RecordedEvent] {
         match self {
             Self::Read { events, .. } => events,
-            Self::NotAsked | Self::Unreadable { .. } => &[],
+            Self::NotRead | Self::Unreadable { .. } => &[],
         }
     }
 }

@@ -10,9 +10,7 @@
 //! use serde_json::json;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("bank.db");
-//! let store = Store::open(path).await?;
+//! let store = Store::memory(); // or, durable: Store::open("bank.db").await?
 //! let account = "account-42".parse()?;
 //! let deposited = |cents: i64| NewEvent::json("Deposited", &json!({ "cents": cents }));
 //!
@@ -29,7 +27,6 @@
 //!     }
 //!     other => panic!("{other:?}"),
 //! }
-//! # store.close().await?;
 //! # Ok(()) }
 //! ```
 //!

@@ -16,7 +16,8 @@ const STORE_ROOMS: &[&str] = &[
 
 /// The same inside of `src/store/sqlite/`.
 const SQLITE_ROOMS: &[&str] = &[
-    "options", "fault", "schema", "row", "names", "keys", "append", "writer", "reader", "pool",
+    "options", "fault", "schema", "row", "names", "keys", "append", "inlet", "writer", "reader",
+    "pool",
 ];
 
 /// Rooms that never import each other, whatever their order.

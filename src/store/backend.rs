@@ -23,7 +23,7 @@ use crate::version::{Generation, Position, StreamState, Version};
 ///    store, the one that it is written upon.
 /// 2. **Decided once.** What becomes of a commit follows the truth table of
 ///    [`ExpectedVersion`](crate::ExpectedVersion) and the rules for repeats and
-///    keys.
+///    keys; see [`CASES`](crate::testkit::contract::CASES) for each of them as data.
 /// 3. **Ordered.** Versions of a stream are contiguous from 1. Positions are dense
 ///    from 1 and follow commit order: no reader sees a position before every
 ///    smaller one that will ever exist. `recorded_at` never decreases with
@@ -40,6 +40,8 @@ use crate::version::{Generation, Position, StreamState, Version};
 /// 8. **Closed for good.** After [`close`](Self::close) every call answers
 ///    [`HandleClosed`](crate::StoreErrorKind::HandleClosed); what was accepted
 ///    before is answered first.
+///
+/// The tests named in `testkit::contract` hold it to these.
 pub trait Backend: Send + Sync + 'static {
     /// Writes a commit, or says why not.
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>>;

@@ -202,8 +202,7 @@ fn first_twice(events: &[NewEvent]) -> Option<EventId> {
 }
 
 /// A commit that has passed the limits: what a [`Backend`](crate::store::Backend) takes.
-#[derive(Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub struct CommitRequest {
     /// What is appended and checked; at least one, no stream twice.
     pub appends: Vec<AppendRequest>,
@@ -212,8 +211,7 @@ pub struct CommitRequest {
 }
 
 /// The part of a commit that concerns one stream.
-#[derive(Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub struct AppendRequest {
     /// The stream.
     pub stream: StreamId,
@@ -224,8 +222,7 @@ pub struct AppendRequest {
 }
 
 /// One event to append, its metadata as it is stored.
-#[derive(Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub struct EventRequest {
     /// Its identity.
     pub id: EventId,
@@ -299,7 +296,6 @@ impl EventRequest {
 
 /// How a commit is recognised for ever: a text, and what it stood for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct CommitKey {
     /// The text, at most 255 bytes.
     pub key: String,

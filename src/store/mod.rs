@@ -131,6 +131,12 @@ impl Store {
         Self { backend, limits }
     }
 
+    /// The backend behind this handle, for one that wraps it.
+    #[must_use]
+    pub fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.backend)
+    }
+
     /// Appends events to one stream, if it is as expected.
     ///
     /// The same as a [`Commit`] with one append. Without events it is a check.

@@ -259,7 +259,7 @@ fn violation(target: &Target<'_>) -> Option<VersionConflict> {
         actual: version,
         generation,
         state,
-        unseen: UnseenEvents::NotAsked,
+        unseen: UnseenEvents::NotRead,
     })
 }
 

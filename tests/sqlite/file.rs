@@ -6,6 +6,7 @@ use annalist::{
     CommandId, EventId, ExpectedVersion, Metadata, NewEvent, Store, StoreErrorKind, Version,
 };
 use chrono::DateTime;
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{Place, event, stream};
@@ -100,6 +101,28 @@ async fn a_store_that_is_only_dropped_loses_nothing() {
     drop(store);
     let store = place.open().await;
     assert_eq!(store.head().await.expect("a read").get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_may_be_opened_by_many_at_once() {
+    for _ in 0..10 {
+        let place = Place::new();
+        let opening = (0..8).map(|_| tokio::spawn(Store::open(place.path())));
+        let mut handles = Vec::new();
+        for handle in join_all(opening).await {
+            handles.push(handle.expect("no panic").expect("a store"));
+        }
+        for handle in &handles {
+            let all = stream("all-1");
+            handle
+                .append(&all, ExpectedVersion::Any, [event(1)])
+                .await
+                .expect("an append");
+        }
+        for handle in &handles {
+            assert_eq!(handle.head().await.expect("a read").get(), 8);
+        }
+    }
 }
 
 #[tokio::test]

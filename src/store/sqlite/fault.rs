@@ -13,13 +13,25 @@ use crate::version::Position;
 /// [`at_commit`].
 pub(super) fn fault(error: rusqlite::Error, doing: &str) -> StoreError {
     let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+        _ if is_busy(&error) => StoreErrorKind::Busy,
         Some(ErrorCode::DiskFull) => StoreErrorKind::DiskFull,
-        Some(ErrorCode::DatabaseCorrupt) => StoreErrorKind::Corrupt { position: None },
+        // Two rows with one version: the index and the versions read disagree.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
+            StoreErrorKind::Corrupt { position: None }
+        }
         Some(ErrorCode::NotADatabase) => StoreErrorKind::NotAStore,
         _ => StoreErrorKind::Io,
     };
     StoreError::new(kind, doing).with_source(error)
+}
+
+/// Whether another connection holds what was asked for.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Turns an error of COMMIT into one of the store. A full disk and a busy file are

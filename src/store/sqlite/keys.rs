@@ -22,7 +22,7 @@ struct Fields {
     key: String,
     fingerprint: [u8; 16],
     first_version: Option<i64>,
-    last_version: i64,
+    last_version: Option<i64>,
     last_position: Option<i64>,
     receipt: Option<String>,
 }
@@ -35,7 +35,7 @@ impl Fields {
             stream.as_str().len() as i64,
             self.key.len() as i64,
             self.first_version.unwrap_or(-1),
-            self.last_version,
+            self.last_version.unwrap_or(-1),
             self.last_position.unwrap_or(-1),
             receipt.map_or(-1, |receipt| receipt.len() as i64),
         ] {
@@ -57,26 +57,23 @@ pub(super) fn insert(
     key: &CommitKey,
     receipt: &Receipt,
 ) -> rusqlite::Result<()> {
-    let (first, last) = match receipt.appends.as_slice() {
-        [only] => (only.first, only.last),
-        several => (
-            None,
-            several
-                .first()
-                .map_or_else(Default::default, |append| append.last),
-        ),
+    // Nearly every commit writes to the key's own stream alone, which the columns
+    // can say; of any other the whole receipt is kept.
+    let own = match receipt.appends.as_slice() {
+        [only] if only.stream == *stream => Some(only),
+        _ => None,
     };
-    // One stream with events fits the columns, which is nearly every commit.
-    let fits = receipt.appends.len() == 1;
     let row = Fields {
         key: key.key.clone(),
         fingerprint: *key.fingerprint.as_bytes(),
-        first_version: first.map(|version| stored(version.get())),
-        last_version: stored(last.get()),
+        first_version: own
+            .and_then(|own| own.first)
+            .map(|first| stored(first.get())),
+        last_version: own.map(|own| stored(own.last.get())),
         last_position: receipt.position.map(|position| stored(position.get())),
-        receipt: match fits {
-            true => None,
-            false => Some(serde_json::to_string(receipt).map_err(to_sql)?),
+        receipt: match own {
+            Some(_) => None,
+            None => Some(serde_json::to_string(receipt).map_err(to_sql)?),
         },
     };
     conn.prepare_cached(
@@ -139,17 +136,20 @@ fn believe(row: Fields, checksum: u32, stream: &StreamId) -> Result<KnownKey, St
     if row.checksum(stream) != checksum {
         return Err(damaged());
     }
-    let mut receipt = match &row.receipt {
-        Some(json) => serde_json::from_str(json).map_err(|error| damaged().with_source(error))?,
-        None => Receipt {
+    let mut receipt = match (&row.receipt, row.last_version) {
+        (Some(json), _) => {
+            serde_json::from_str(json).map_err(|error| damaged().with_source(error))?
+        }
+        (None, Some(last)) => Receipt {
             appends: vec![AppendReceipt {
                 stream: stream.clone(),
                 first: row.first_version.map(version),
-                last: version(row.last_version),
+                last: version(last),
             }],
             position: row.last_position.map(position),
             replayed: true,
         },
+        (None, None) => return Err(damaged()),
     };
     receipt.replayed = true;
     Ok(KnownKey {

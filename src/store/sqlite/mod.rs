@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `options` | how the store is set up; [`Durability`] |
 //! | `schema` | opens the file, makes the tables of `schema.sql`, refuses what is not ours |
+//! | `inlet` | the end of a queue that callers hold |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `append` | one commit inside that transaction |
 //! | `keys` | the commit keys that took effect |
@@ -24,8 +25,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::fault::fault;
-use self::pool::Pool;
-use self::writer::{Job, Message, Writer};
+use self::inlet::{Inlet, closed};
+use self::pool::{Ended, Pool};
+use self::writer::{Job, Writer};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
@@ -38,6 +40,7 @@ use crate::version::Position;
 
 mod append;
 mod fault;
+mod inlet;
 mod keys;
 mod names;
 mod options;
@@ -52,7 +55,7 @@ pub use options::{Durability, SqliteOptions};
 /// The store in a SQLite file.
 pub(super) struct SqliteStore {
     options: SqliteOptions,
-    commits: mpsc::Sender<Message>,
+    commits: Inlet<Job>,
     readers: Pool,
     /// Turns true when the writer has closed the file.
     ended: watch::Receiver<bool>,
@@ -75,24 +78,24 @@ impl SqliteStore {
         let readers = is_open.await.map_err(|_| stopped("opening"))??;
         Ok(Self {
             options,
-            commits,
+            commits: Inlet::new(commits),
             readers,
             ended,
         })
     }
 
-    /// Puts a message into the writer's queue, waiting for a place if it must.
-    async fn send(&self, message: Message) -> Result<(), StoreError> {
-        let closed = || StoreError::new(StoreErrorKind::HandleClosed, "appending");
-        let message = match self.commits.try_send(message) {
+    /// Puts a commit into the writer's queue, waiting for a place if it must.
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let commits = self.commits.sender()?;
+        let job = match commits.try_send(job) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(_)) => return Err(closed()),
-            Err(TrySendError::Full(message)) => message,
+            Err(TrySendError::Full(job)) => job,
         };
-        let place = tokio::time::timeout(self.options.queue_timeout, self.commits.reserve());
+        let place = tokio::time::timeout(self.options.queue_timeout, commits.reserve());
         match place.await {
             Ok(Ok(place)) => {
-                place.send(message);
+                place.send(job);
                 Ok(())
             }
             Ok(Err(_)) => Err(closed()),
@@ -110,7 +113,7 @@ struct Opening {
 impl Opening {
     fn run(
         self,
-        queue: mpsc::Receiver<Message>,
+        queue: mpsc::Receiver<Job>,
         opened: oneshot::Sender<Result<Pool, StoreError>>,
         ending: &watch::Sender<bool>,
     ) {
@@ -119,27 +122,29 @@ impl Opening {
             Err(error) => return drop(opened.send(Err(error))),
         };
         match self.start(&conn) {
-            Ok((writer, readers)) => {
+            Ok((writer, readers, readers_ended)) => {
                 // If the caller of open is gone, so is the queue's other end.
                 let _ = opened.send(Ok(readers));
                 writer.run(queue);
+                readers_ended.wait();
             }
             Err(error) => drop(opened.send(Err(error))),
         }
-        // The last connection moves the log into the file and removes it. If that
-        // fails, the log stays, and is read at the next opening.
+        // The last connection that may write moves the log into the file and removes
+        // it. If that fails, the log stays, and is read at the next opening.
         let _ = conn.close();
         let _ = ending.send(true);
     }
 
-    fn start<'c>(&self, conn: &'c Connection) -> Result<(Writer<'c>, Pool), StoreError> {
+    fn start<'c>(&self, conn: &'c Connection) -> Result<(Writer<'c>, Pool, Ended), StoreError> {
         let writer = Writer::new(conn, &self.options);
         let writer = writer.map_err(|error| fault(error, "preparing the writer"))?;
         let readers = (0..self.options.readers.max(1))
             .map(|_| schema::open_reader(&self.path, &self.options))
             .collect::<Result<_, _>>()?;
-        let pool = Pool::start(readers).map_err(|error| no_thread(error, &self.path))?;
-        Ok((writer, pool))
+        let started = Pool::start(readers);
+        let (pool, ended) = started.map_err(|error| no_thread(error, &self.path))?;
+        Ok((writer, pool, ended))
     }
 }
 
@@ -163,7 +168,7 @@ impl Backend for SqliteStore {
                 now,
                 answer,
             };
-            self.send(Message::Commit(job)).await?;
+            self.send(job).await?;
             answered.await.map_err(|_| stopped("appending"))?
         })
     }
@@ -205,11 +210,10 @@ impl Backend for SqliteStore {
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        // Both at once and without waiting, so that a dropped future closes too.
+        self.readers.close();
+        self.commits.close();
         Box::pin(async move {
-            // Readers first, so that the writer's connection is the last one.
-            self.readers.close().await;
-            // Closed already is as good.
-            let _ = self.commits.send(Message::Close).await;
             let mut ended = self.ended.clone();
             let closed = ended.wait_for(|ended| *ended).await;
             closed.map(drop).map_err(|_| stopped("closing"))

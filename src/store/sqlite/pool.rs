@@ -6,8 +6,9 @@ use std::thread;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::inlet::{Inlet, closed};
 use super::reader::Reader;
-use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::error::StoreError;
 
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
@@ -15,17 +16,25 @@ type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
 /// Threads with one connection each. Reads wait in a bounded queue for the next
 /// free one.
 pub(super) struct Pool {
-    /// None after closing. Dropping it is what ends the threads.
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    /// Every thread holds the other end: it is closed when all have ended.
-    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+    jobs: Inlet<Job>,
+}
+
+/// Tells when all threads of a pool have ended. Each holds the other end.
+pub(super) struct Ended(mpsc::Receiver<()>);
+
+impl Ended {
+    /// Waits. Not for asynchronous code.
+    pub(super) fn wait(mut self) {
+        // Nothing is ever sent: this is told when the last thread lets go.
+        let _ = self.0.blocking_recv();
+    }
 }
 
 impl Pool {
     const QUEUED_MAX: usize = 1_024;
 
     /// Starts a thread for each connection.
-    pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<Self> {
+    pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Ended)> {
         let (jobs, queue) = mpsc::channel(Self::QUEUED_MAX);
         let queue = Arc::new(Mutex::new(queue));
         let (running, ended) = mpsc::channel(1);
@@ -38,10 +47,8 @@ impl Pool {
                     drop(running);
                 })?;
         }
-        Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
-            ended: tokio::sync::Mutex::new(ended),
-        })
+        let jobs = Inlet::new(jobs);
+        Ok((Self { jobs }, Ended(ended)))
     }
 
     /// Runs `read` on one of the threads.
@@ -49,12 +56,7 @@ impl Pool {
         &self,
         read: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let jobs = self
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let jobs = jobs.ok_or_else(closed)?;
+        let jobs = self.jobs.sender()?;
         let (answer, answered) = oneshot::channel();
         let job = move |reader: &mut Reader| {
             // A caller that is gone needs no page.
@@ -63,19 +65,13 @@ impl Pool {
             }
         };
         jobs.send(Box::new(job)).await.map_err(|_| closed())?;
+        drop(jobs);
         answered.await.map_err(|_| closed())?
     }
 
-    /// Lets the threads finish what they were given, and waits until they have.
-    pub(super) async fn close(&self) {
-        drop(
-            self.jobs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        // Nothing is ever sent: this is told when the last thread lets go.
-        let _ = self.ended.lock().await.recv().await;
+    /// Lets the threads finish what they were given, and takes no more.
+    pub(super) fn close(&self) {
+        self.jobs.close();
     }
 }
 
@@ -91,8 +87,4 @@ fn next(queue: &Queue) -> Option<Job> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .blocking_recv()
-}
-
-fn closed() -> StoreError {
-    StoreError::new(StoreErrorKind::HandleClosed, "reading")
 }

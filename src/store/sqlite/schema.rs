@@ -2,11 +2,13 @@
 //! sets every connection up.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
-use super::fault::{at_file, fault};
+use super::fault::{at_file, fault, is_busy};
 use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
 
@@ -86,16 +88,11 @@ impl From<rusqlite::Error> for Refusal {
 
 fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
     // Before the first write, so that a file that is not ours is left as it is.
-    let is_new = is_new(conn, path)?;
+    let is_new = is_new(&conn.unchecked_transaction()?, path)?;
     if is_new {
         conn.pragma_update(None, "page_size", 4096)?;
     }
-    let mode: String =
-        conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-    if mode != "wal" {
-        let what = "the file system does not take SQLite's write-ahead log for";
-        return Err(Refusal::Told(at_file(path, StoreErrorKind::Io, what)));
-    }
+    set_wal(conn, path, options)?;
     set_up_writer(conn, options)?;
     if is_new {
         create(conn, path)?;
@@ -103,10 +100,32 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
     refuse_newer(conn, path)
 }
 
-/// Whether the file is empty. Anything else must be a store.
-fn is_new(conn: &Connection, path: &Path) -> Result<bool, Refusal> {
-    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+/// Turns the write-ahead log on. While another process does the same, SQLite says
+/// busy at once, whatever the time-out, so the waiting is done here.
+fn set_wal(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
+    let deadline = Instant::now() + options.busy_timeout;
+    let mode: String = loop {
+        match conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            answer => break answer?,
+        }
+    };
+    if mode == "wal" {
+        return Ok(());
+    }
+    let what = "the file system does not take SQLite's write-ahead log for";
+    Err(Refusal::Told(at_file(path, StoreErrorKind::Io, what)))
+}
+
+/// Whether the file is empty, as one transaction sees it. Anything else must be a
+/// store.
+fn is_new(transaction: &Transaction<'_>, path: &Path) -> Result<bool, Refusal> {
+    let application: i32 =
+        transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM sqlite_schema";
+    let tables: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
     match (application, tables) {
         (APPLICATION_ID, _) => Ok(false),
         (0, 0) => Ok(true),

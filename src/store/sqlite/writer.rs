@@ -23,13 +23,6 @@ use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::receipt::Receipt;
 
-/// What the writer is asked.
-pub(super) enum Message {
-    Commit(Job),
-    /// Take no more; answer what is in the queue, then end.
-    Close,
-}
-
 /// A commit that waits for its answer.
 pub(super) struct Job {
     pub(super) request: CommitRequest,
@@ -64,16 +57,13 @@ impl<'c> Writer<'c> {
     }
 
     /// Writes what comes until the queue is closed and empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        while let Some(message) = queue.blocking_recv() {
-            match message {
-                Message::Commit(job) => self.batch(job, &mut queue),
-                Message::Close => queue.close(),
-            }
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            self.batch(job, &mut queue);
         }
     }
 
-    fn batch(&mut self, first: Job, queue: &mut mpsc::Receiver<Message>) {
+    fn batch(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) {
         if self.fenced {
             return refuse(first, fenced());
         }
@@ -174,7 +164,7 @@ impl<'c> Writer<'c> {
     fn refuse_waiting(
         &mut self,
         first: Job,
-        queue: &mut mpsc::Receiver<Message>,
+        queue: &mut mpsc::Receiver<Job>,
         error: rusqlite::Error,
     ) {
         let error = fault(error, "taking the write lock");
@@ -195,12 +185,11 @@ impl<'c> Writer<'c> {
 }
 
 /// The next commit that is waiting already, if its caller still is.
-fn take(queue: &mut mpsc::Receiver<Message>) -> Option<Job> {
+fn take(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
     loop {
-        match queue.try_recv().ok()? {
-            Message::Commit(job) if job.answer.is_closed() => {}
-            Message::Commit(job) => return Some(job),
-            Message::Close => queue.close(),
+        let job = queue.try_recv().ok()?;
+        if !job.answer.is_closed() {
+            return Some(job);
         }
     }
 }
