@@ -8,6 +8,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// What the counting numbers have in common, for code that walks over either.
+pub(crate) trait Counter: Copy + Ord {
+    const ZERO: Self;
+    const MAX: Self;
+    fn get(self) -> u64;
+}
+
 /// One counting number with a meaning of its own.
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident) => {
@@ -46,6 +53,15 @@ macro_rules! counter {
             #[must_use]
             pub const fn next(self) -> Self {
                 self.plus(1)
+            }
+        }
+
+        impl Counter for $name {
+            const ZERO: Self = Self::ZERO;
+            const MAX: Self = Self::MAX;
+
+            fn get(self) -> u64 {
+                self.0
             }
         }
 

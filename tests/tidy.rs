@@ -11,7 +11,8 @@ const ROOMS: &[&str] = &[
 
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
-    "limits", "receipt", "error", "commit", "backend", "verdict", "memory", "sqlite", "read",
+    "limits", "receipt", "error", "commit", "scan", "backend", "verdict", "memory", "sqlite",
+    "read",
 ];
 
 /// The same inside of `src/store/sqlite/`.

@@ -12,6 +12,7 @@ use crate::ids::{EventId, EventType, StreamId};
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError};
 use crate::store::receipt::Receipt;
+use crate::store::scan::Scan;
 use crate::version::{Generation, Position, StreamState, Version};
 
 /// What keeps the events.
@@ -76,42 +77,15 @@ pub trait Backend: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// Which way a read goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From small numbers to large ones.
-    #[default]
-    Forwards,
-    /// From large numbers to small ones.
-    Backwards,
-}
-
-/// How much one page may hold and cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageBounds {
-    /// Events on the page, at least 1.
-    pub events_max: u32,
-    /// Bytes of payload after which a page ends; its first event always fits.
-    pub bytes_max: usize,
-    /// Events that a filter may look at for one page, at least 1.
-    pub scan_max: u32,
-}
-
 /// One page of one stream.
 #[derive(Clone, Debug)]
 pub struct StreamQuery {
     /// The stream.
     pub stream: StreamId,
-    /// The smallest version to read.
-    pub from: Version,
-    /// The largest version to read.
-    pub to: Version,
-    /// Which way to go from there.
-    pub direction: Direction,
+    /// The versions to read.
+    pub scan: Scan<Version>,
     /// The event types to read; empty for all.
     pub types: Arc<[EventType]>,
-    /// How much the page may hold.
-    pub bounds: PageBounds,
 }
 
 /// What a page of one stream holds.
@@ -131,16 +105,10 @@ pub struct StreamPage {
 /// One page over all streams.
 #[derive(Clone, Debug)]
 pub struct AllQuery {
-    /// The smallest position to read.
-    pub from: Position,
-    /// The largest position to read.
-    pub to: Position,
-    /// Which way to go from there.
-    pub direction: Direction,
+    /// The positions to read.
+    pub scan: Scan<Position>,
     /// Which events to read.
     pub filter: Filter,
-    /// How much the page may hold.
-    pub bounds: PageBounds,
 }
 
 /// Which events a read over all streams answers: those that are of any of the

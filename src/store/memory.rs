@@ -4,7 +4,6 @@
 //! answer differently, one of them is wrong. One mutex, no cleverness.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -14,15 +13,15 @@ use crate::clock::{Clock, SystemClock};
 use crate::event::{Metadata, RecordedEvent};
 use crate::ids::{EventId, EventType, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, Backend, Direction, Filter, ListQuery, PageBounds, StreamInfo, StreamPage,
-    StreamQuery,
+    AllPage, AllQuery, Backend, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::limits::Limits;
 use crate::store::receipt::{AppendReceipt, Receipt};
+use crate::store::scan::{Direction, Scan, numbers};
 use crate::store::verdict::{Sameness, StoredEvent, StreamFacts, Target, Verdict, judge};
-use crate::version::{Position, StreamState, Version};
+use crate::version::{Counter, Position, StreamState, Version};
 
 /// How a store in memory is set up.
 #[derive(Clone, Debug)]
@@ -296,8 +295,7 @@ impl Log {
 
     fn read_stream(&self, query: &StreamQuery) -> StreamPage {
         let facts = self.facts(&query.stream);
-        let numbers = query.from.get().max(1)..=query.to.min(facts.version).get();
-        let page = page(numbers, query.direction, query.bounds, |version| {
+        let page = page(query.scan, facts.version, |version| {
             let event = self.event(&query.stream, Version::new(version))?;
             is_any(&query.types, &event.event_type).then_some(event)
         });
@@ -310,8 +308,7 @@ impl Log {
     }
 
     fn read_all(&self, query: &AllQuery) -> AllPage {
-        let numbers = query.from.get().max(1)..=query.to.min(self.head()).get();
-        let page = page(numbers, query.direction, query.bounds, |position| {
+        let page = page(query.scan, self.head(), |position| {
             let event = self.at(Position::new(position))?;
             passes(&query.filter, event).then_some(event)
         });
@@ -381,14 +378,14 @@ struct Page {
     next: Option<u64>,
 }
 
-/// Walks over numbers in a direction until the page is full.
-fn page<'a>(
-    numbers: RangeInclusive<u64>,
-    direction: Direction,
-    bounds: PageBounds,
+/// Walks over the numbers up to `last` until the page is full.
+fn page<'a, N: Counter>(
+    scan: Scan<N>,
+    last: N,
     read: impl Fn(u64) -> Option<&'a RecordedEvent>,
 ) -> Page {
-    let mut walk: Box<dyn Iterator<Item = u64>> = match direction {
+    let (numbers, bounds) = (numbers(&scan, last), scan.bounds);
+    let mut walk: Box<dyn Iterator<Item = u64>> = match scan.direction {
         Direction::Forwards => Box::new(numbers),
         Direction::Backwards => Box::new(numbers.rev()),
     };

@@ -8,6 +8,7 @@
 //! | [`Store`] | the cloneable handle |
 //! | `commit` | what one call writes, checked against `limits` |
 //! | `receipt` | what it is answered when it has landed |
+//! | `scan` | which numbers one page of a read goes over |
 //! | [`Backend`] | the contract of what keeps the events |
 //! | `verdict` | the truth tables as pure functions, asked by every backend |
 //! | `memory` | the shortest correct reading of the contract |
@@ -33,13 +34,13 @@ mod limits;
 mod memory;
 mod read;
 mod receipt;
+mod scan;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod verdict;
 
 pub use backend::{
-    AllPage, AllQuery, Backend, Direction, Filter, ListQuery, PageBounds, StreamInfo, StreamPage,
-    StreamQuery,
+    AllPage, AllQuery, Backend, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
 pub use error::{AppendError, Duplicate, InvalidCommit, StoreError, StoreErrorKind};
@@ -47,6 +48,7 @@ pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryOptions;
 pub use read::{Items, ListStreams, Paged, Pages, ReadAll, ReadStream, StreamSlice};
 pub use receipt::{AppendReceipt, Receipt};
+pub use scan::{Direction, PageBounds, Scan};
 
 /// A handle to a store. Cloning it is cheap, and every clone is the same store.
 ///

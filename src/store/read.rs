@@ -11,27 +11,15 @@ use std::sync::Arc;
 
 use crate::event::RecordedEvent;
 use crate::ids::{EventType, StreamId};
-use crate::store::backend::{
-    AllQuery, Backend, Direction, Filter, ListQuery, PageBounds, StreamInfo, StreamQuery,
-};
+use crate::store::backend::{AllQuery, Backend, Filter, ListQuery, StreamInfo, StreamQuery};
 use crate::store::error::StoreError;
+use crate::store::scan::{self, Direction, PageBounds};
 use crate::version::{Generation, Position, Version};
 
 pub use self::pages::{Items, Paged, Pages};
 use self::pages::{Read, collect, next};
 
 mod pages;
-
-impl Default for PageBounds {
-    /// 512 events, 1 MiB, 16,384 events looked at.
-    fn default() -> Self {
-        Self {
-            events_max: 512,
-            bytes_max: 1024 * 1024,
-            scan_max: 16 * 1024,
-        }
-    }
-}
 
 /// A read of one stream, made by [`Store::read_stream`](crate::Store::read_stream).
 ///
@@ -96,64 +84,71 @@ pub struct StreamSlice {
     pub generation: Generation,
 }
 
+/// The options that both reads of events have.
+macro_rules! shared_options {
+    ($read:ident, $query:ident, $number:ident) => {
+        impl $read {
+            /// Leaves out what stands before this number. In both directions.
+            pub fn from(mut self, from: $number) -> Self {
+                self.read.query.scan.from = from;
+                self
+            }
+
+            /// Leaves out what stands after this number. In both directions.
+            pub fn to(mut self, to: $number) -> Self {
+                self.read.query.scan.to = to;
+                self
+            }
+
+            /// Begins with the last event instead of the first.
+            pub fn backwards(mut self) -> Self {
+                self.read.query.scan.direction = Direction::Backwards;
+                self
+            }
+
+            /// Ends after so many events.
+            pub fn limit(mut self, events: u64) -> Self {
+                self.read.remaining = Some(events);
+                self
+            }
+
+            /// Sets how much one page may hold and cost.
+            pub fn page_bounds(mut self, bounds: PageBounds) -> Self {
+                self.read.query.scan.bounds = bounds;
+                self
+            }
+
+            /// The read, page by page.
+            pub fn pages(self) -> Pages<$query> {
+                Pages::new(self.read)
+            }
+
+            /// The read, event by event.
+            pub fn events(self) -> Items<$query> {
+                Items::new(self.pages())
+            }
+        }
+    };
+}
+
+shared_options!(ReadStream, StreamQuery, Version);
+shared_options!(ReadAll, AllQuery, Position);
+
 impl ReadStream {
     pub(super) fn new(backend: Arc<dyn Backend>, stream: StreamId) -> Self {
         let query = StreamQuery {
             stream,
-            from: Version::ZERO,
-            to: Version::MAX,
-            direction: Direction::Forwards,
+            scan: scan::over_all(),
             types: Arc::default(),
-            bounds: PageBounds::default(),
         };
         let read = Read::new(backend, query);
         Self { read }
-    }
-
-    /// Leaves out the events before this version. In both directions.
-    pub fn from(mut self, version: Version) -> Self {
-        self.read.query.from = version;
-        self
-    }
-
-    /// Leaves out the events after this version. In both directions.
-    pub fn to(mut self, version: Version) -> Self {
-        self.read.query.to = version;
-        self
-    }
-
-    /// Begins with the last event instead of the first.
-    pub fn backwards(mut self) -> Self {
-        self.read.query.direction = Direction::Backwards;
-        self
     }
 
     /// Takes only events of this type; called again, of that type too.
     pub fn event_type(mut self, event_type: EventType) -> Self {
         self.read.query.types = with(&self.read.query.types, event_type);
         self
-    }
-
-    /// Ends after so many events.
-    pub fn limit(mut self, events: u64) -> Self {
-        self.read.remaining = Some(events);
-        self
-    }
-
-    /// Sets how much one page may hold and cost.
-    pub fn page_bounds(mut self, bounds: PageBounds) -> Self {
-        self.read.query.bounds = bounds;
-        self
-    }
-
-    /// The read, page by page.
-    pub fn pages(self) -> Pages<StreamQuery> {
-        Pages::new(self.read)
-    }
-
-    /// The read, event by event.
-    pub fn events(self) -> Items<StreamQuery> {
-        Items::new(self.pages())
     }
 
     /// The whole read in memory; give it a [`limit`](Self::limit) where the
@@ -188,38 +183,17 @@ impl ReadStream {
 impl ReadAll {
     pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         let query = AllQuery {
-            from: Position::ZERO,
-            to: Position::MAX,
-            direction: Direction::Forwards,
+            scan: scan::over_all(),
             filter: Filter::default(),
-            bounds: PageBounds::default(),
         };
         let read = Read::new(backend, query);
         Self { read }
-    }
-
-    /// Leaves out what stands before this position. In both directions.
-    pub fn from(mut self, position: Position) -> Self {
-        self.read.query.from = position;
-        self
     }
 
     /// Leaves out everything up to and including this position: what a reader
     /// gives that goes on from its checkpoint.
     pub fn after(self, position: Position) -> Self {
         self.from(position.next())
-    }
-
-    /// Leaves out what stands after this position. In both directions.
-    pub fn to(mut self, position: Position) -> Self {
-        self.read.query.to = position;
-        self
-    }
-
-    /// Begins with the last event instead of the first.
-    pub fn backwards(mut self) -> Self {
-        self.read.query.direction = Direction::Backwards;
-        self
     }
 
     /// Takes only streams of this category; called again, of that one too.
@@ -241,28 +215,6 @@ impl ReadAll {
         let filter = &mut self.read.query.filter;
         filter.types = with(&filter.types, event_type);
         self
-    }
-
-    /// Ends after so many events.
-    pub fn limit(mut self, events: u64) -> Self {
-        self.read.remaining = Some(events);
-        self
-    }
-
-    /// Sets how much one page may hold and cost.
-    pub fn page_bounds(mut self, bounds: PageBounds) -> Self {
-        self.read.query.bounds = bounds;
-        self
-    }
-
-    /// The read, page by page; each page says how far it has looked.
-    pub fn pages(self) -> Pages<AllQuery> {
-        Pages::new(self.read)
-    }
-
-    /// The read, event by event.
-    pub fn events(self) -> Items<AllQuery> {
-        Items::new(self.pages())
     }
 
     /// The whole read in memory; give it a [`limit`](Self::limit) where the store

@@ -13,10 +13,10 @@ use futures_core::future::BoxFuture;
 
 use crate::event::RecordedEvent;
 use crate::store::backend::{
-    AllPage, AllQuery, Backend, Direction, ListQuery, StreamInfo, StreamPage, StreamQuery,
+    AllPage, AllQuery, Backend, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 use crate::store::error::StoreError;
-use crate::version::{Position, Version};
+use crate::store::scan;
 
 /// A query, where to ask it, and how many items are still wanted.
 #[derive(Clone)]
@@ -182,40 +182,21 @@ mod sealed {
     }
 }
 
-fn cap(bound: u32, items_max: u64) -> u32 {
-    u32::try_from(items_max)
-        .map_or(bound, |max| bound.min(max))
-        .max(1)
-}
-
 impl sealed::Paged for StreamQuery {
     type Page = StreamPage;
     type Item = RecordedEvent;
 
-    fn fetch(
-        self,
-        backend: Arc<dyn Backend>,
-    ) -> BoxFuture<'static, Result<StreamPage, StoreError>> {
+    fn fetch(self, backend: Arc<dyn Backend>) -> Fetch<Self> {
         Box::pin(async move { backend.read_stream(self).await })
     }
 
     fn after(mut self, page: &StreamPage) -> Option<Self> {
-        let next = page.next?;
-        match self.direction {
-            Direction::Forwards => {
-                self.from = next;
-                self.to = self.to.min(page.version);
-            }
-            Direction::Backwards => self.to = next,
-        }
-        (self.from <= self.to).then_some(self)
+        self.scan = scan::going_on(self.scan, page.next?, page.version)?;
+        Some(self)
     }
 
     fn capped(mut self, items_max: u64) -> Self {
-        self.bounds.events_max = cap(self.bounds.events_max, items_max);
-        if items_max == 0 {
-            (self.from, self.to) = (Version::MAX, Version::ZERO);
-        }
+        self.scan = scan::capped(self.scan, items_max);
         self
     }
 
@@ -232,27 +213,17 @@ impl sealed::Paged for AllQuery {
     type Page = AllPage;
     type Item = RecordedEvent;
 
-    fn fetch(self, backend: Arc<dyn Backend>) -> BoxFuture<'static, Result<AllPage, StoreError>> {
+    fn fetch(self, backend: Arc<dyn Backend>) -> Fetch<Self> {
         Box::pin(async move { backend.read_all(self).await })
     }
 
     fn after(mut self, page: &AllPage) -> Option<Self> {
-        let next = page.next?;
-        match self.direction {
-            Direction::Forwards => {
-                self.from = next;
-                self.to = self.to.min(page.head);
-            }
-            Direction::Backwards => self.to = next,
-        }
-        (self.from <= self.to).then_some(self)
+        self.scan = scan::going_on(self.scan, page.next?, page.head)?;
+        Some(self)
     }
 
     fn capped(mut self, items_max: u64) -> Self {
-        self.bounds.events_max = cap(self.bounds.events_max, items_max);
-        if items_max == 0 {
-            (self.from, self.to) = (Position::MAX, Position::ZERO);
-        }
+        self.scan = scan::capped(self.scan, items_max);
         self
     }
 
@@ -269,10 +240,7 @@ impl sealed::Paged for ListQuery {
     type Page = Vec<StreamInfo>;
     type Item = StreamInfo;
 
-    fn fetch(
-        self,
-        backend: Arc<dyn Backend>,
-    ) -> BoxFuture<'static, Result<Self::Page, StoreError>> {
+    fn fetch(self, backend: Arc<dyn Backend>) -> Fetch<Self> {
         Box::pin(async move {
             match self.streams_max {
                 0 => Ok(Vec::new()),
@@ -287,10 +255,8 @@ impl sealed::Paged for ListQuery {
     }
 
     fn capped(mut self, items_max: u64) -> Self {
-        self.streams_max = match items_max {
-            0 => 0,
-            max => cap(self.streams_max, max),
-        };
+        let cap = u32::try_from(items_max).unwrap_or(u32::MAX);
+        self.streams_max = self.streams_max.min(cap);
         self
     }
 

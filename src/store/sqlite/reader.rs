@@ -13,10 +13,10 @@ use super::row::{COLUMNS, Fields, position, stored, version};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, EventType, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, Direction, Filter, ListQuery, PageBounds, StreamInfo, StreamPage,
-    StreamQuery,
+    AllPage, AllQuery, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 use crate::store::error::StoreError;
+use crate::store::scan::{Direction, PageBounds, numbers};
 use crate::version::{Generation, Position, StreamState, Version};
 
 /// A connection that reads, and the names that it has looked up.
@@ -44,7 +44,7 @@ impl Reader {
                 generation: Generation::ZERO,
                 next: None,
             };
-            let numbers = query.from.get().max(1)..=query.to.min(last).get();
+            let numbers = numbers(&query.scan, last);
             let (Some(number), false) = (number, numbers.is_empty()) else {
                 return Ok(page);
             };
@@ -52,14 +52,14 @@ impl Reader {
             let by_version = format!(
                 "SELECT {COLUMNS} FROM annalist_events \
                  WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 ORDER BY version {}",
-                order(query.direction)
+                order(query.scan.direction)
             );
             let mut rows = sql(conn.prepare_cached(&by_version))?;
             let (from, to) = (stored(*numbers.start()), stored(*numbers.end()));
             sql(rows.raw_bind_parameter(1, number))?;
             sql(rows.raw_bind_parameter(2, from))?;
             sql(rows.raw_bind_parameter(3, to))?;
-            let mut walk = Walk::new(numbers, query.direction, query.bounds);
+            let mut walk = Walk::new(numbers, query.scan.direction, query.scan.bounds);
             walk.over(&mut rows, |fields, checksum, due| {
                 if version(fields.version) != Version::new(due) {
                     let what = format!("reading version {due} of stream {}", query.stream);
@@ -93,7 +93,7 @@ impl Reader {
                 head,
                 next: None,
             };
-            let numbers = query.from.get().max(1)..=query.to.min(head).get();
+            let numbers = numbers(&query.scan, head);
             if numbers.is_empty() {
                 return Ok(page);
             }
@@ -101,12 +101,12 @@ impl Reader {
             let by_position = format!(
                 "SELECT {COLUMNS} FROM annalist_events \
                  WHERE position BETWEEN ?1 AND ?2 ORDER BY position {}",
-                order(query.direction)
+                order(query.scan.direction)
             );
             let mut rows = sql(conn.prepare_cached(&by_position))?;
             sql(rows.raw_bind_parameter(1, stored(*numbers.start())))?;
             sql(rows.raw_bind_parameter(2, stored(*numbers.end())))?;
-            let mut walk = Walk::new(numbers, query.direction, query.bounds);
+            let mut walk = Walk::new(numbers, query.scan.direction, query.scan.bounds);
             walk.over(&mut rows, |fields, checksum, due| {
                 let due = Position::new(due);
                 if position(fields.position) != due {
@@ -285,14 +285,14 @@ impl<'a> Wanted<'a> {
     fn types(conn: &Connection, types: &[EventType]) -> Result<Self, StoreError> {
         Ok(Self {
             categories: None,
-            types: numbers(types, |name| type_number(conn, name.as_str()))?,
+            types: numbered(types, |name| type_number(conn, name.as_str()))?,
             prefixes: &[],
         })
     }
 
     fn filter(conn: &Connection, filter: &'a Filter) -> Result<Self, StoreError> {
         Ok(Self {
-            categories: numbers(&filter.categories, |name| category_number(conn, name))?,
+            categories: numbered(&filter.categories, |name| category_number(conn, name))?,
             prefixes: &filter.stream_prefixes,
             ..Self::types(conn, &filter.types)?
         })
@@ -317,7 +317,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// The numbers of names; a name that was never stored has none, and no row has it.
-fn numbers<T>(
+fn numbered<T>(
     names: &[T],
     number: impl Fn(&T) -> rusqlite::Result<Option<i64>>,
 ) -> Result<Option<Vec<i64>>, StoreError> {
