@@ -13,15 +13,17 @@ CREATE TABLE annalist_meta (
 ) STRICT;
 
 -- How far the store has come. Invariant: one row; last_position is the largest
--- position in annalist_events, last_recorded_at its time, both moved in the
--- transaction that writes the events. Positions come from here and not from
--- SQLite, which hands out random numbers after the largest one.
+-- position in annalist_events and annalist_markers, last_recorded_at its time, both
+-- moved in the transaction that writes there; removals counts the changes to
+-- annalist_removals. Positions come from here and not from SQLite, which hands out
+-- random numbers after the largest one.
 CREATE TABLE annalist_head (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
     last_position    INTEGER NOT NULL,
-    last_recorded_at INTEGER NOT NULL -- microseconds since 1970
+    last_recorded_at INTEGER NOT NULL, -- microseconds since 1970
+    removals         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO annalist_head VALUES (1, 0, 0);
+INSERT INTO annalist_head VALUES (1, 0, 0, 0);
 
 -- The categories of streams, small numbers for what every event repeats.
 -- Invariant: rows are never changed or removed.
@@ -45,10 +47,11 @@ CREATE TABLE annalist_streams (
     category INTEGER NOT NULL
 ) STRICT;
 
--- The events. Invariant: positions are dense from 1 and follow commit order;
--- versions are dense from 1 within a stream; recorded_at never decreases with
--- position; the events of one commit stand next to each other; checksum covers
--- every column, stream and type as text.
+-- The events. Invariant: positions, together with those of annalist_markers, are
+-- dense from 1 and follow commit order; versions are dense from 1 within a stream;
+-- recorded_at never decreases with position; the events of one commit stand next to
+-- each other; checksum covers every column, stream and type as text. Rows are never
+-- removed; of a removed event, compaction strips payload and metadata.
 CREATE TABLE annalist_events (
     position       INTEGER PRIMARY KEY,
     stream         INTEGER NOT NULL,
@@ -59,7 +62,7 @@ CREATE TABLE annalist_events (
     recorded_at    INTEGER NOT NULL, -- microseconds since 1970
     event_id       BLOB    NOT NULL,
     checksum       INTEGER NOT NULL, -- CRC-32, see row.rs
-    payload        TEXT    NOT NULL, -- JSON, to the byte as it was sent
+    payload        TEXT,             -- JSON, to the byte as it was sent
     metadata       TEXT              -- JSON, or nothing where nothing is set
 ) STRICT;
 
@@ -86,7 +89,37 @@ CREATE TABLE annalist_keys (
     PRIMARY KEY (stream, key)
 ) STRICT, WITHOUT ROWID;
 
--- The log as a person reads it.
+-- The streams from which events were removed, or that are closed. Invariant: the
+-- events up to removed_to are not read, those up to compacted_to are stripped;
+-- generation counts the removals; checksum covers every column, stream as text.
+CREATE TABLE annalist_removals (
+    stream       INTEGER PRIMARY KEY,
+    generation   INTEGER NOT NULL,
+    removed_to   INTEGER NOT NULL,
+    compacted_to INTEGER NOT NULL,
+    closed       INTEGER NOT NULL CHECK (closed IN (0, 1)),
+    checksum     INTEGER NOT NULL
+) STRICT;
+
+-- Finds what compaction has still to strip.
+CREATE INDEX annalist_removals_to_compact ON annalist_removals (stream)
+WHERE compacted_to < removed_to;
+
+-- When events were removed, at positions of their own, for who follows the log.
+-- Invariant: rows are never changed; deleted says that the stream held nothing more
+-- then; checksum covers every column, stream as text.
+CREATE TABLE annalist_markers (
+    position    INTEGER PRIMARY KEY,
+    stream      INTEGER NOT NULL,
+    generation  INTEGER NOT NULL,
+    removed_to  INTEGER NOT NULL,
+    deleted     INTEGER NOT NULL CHECK (deleted IN (0, 1)),
+    recorded_at INTEGER NOT NULL, -- microseconds since 1970
+    checksum    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX annalist_markers_by_stream ON annalist_markers (stream);
+
+-- The log as a person reads it: without what was removed.
 CREATE VIEW annalist_log AS
 SELECT
     e.position,
@@ -105,4 +138,6 @@ SELECT
     e.schema_version
 FROM annalist_events AS e
 JOIN annalist_streams AS s ON s.id = e.stream
-JOIN annalist_types AS t ON t.id = e.type;
+JOIN annalist_types AS t ON t.id = e.type
+LEFT JOIN annalist_removals AS r ON r.stream = e.stream
+WHERE e.version > ifnull(r.removed_to, 0);

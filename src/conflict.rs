@@ -18,6 +18,8 @@ pub struct VersionConflict {
     pub expected: ExpectedVersion,
     /// The stream's version.
     pub actual: Version,
+    /// The generation that the caller expected, where it did.
+    pub expected_generation: Option<Generation>,
     /// The stream's generation.
     pub generation: Generation,
     /// Whether the stream can be read and written.
@@ -48,7 +50,14 @@ impl fmt::Display for VersionConflict {
             ..
         } = self;
         write!(f, "stream {stream}: expected {expected}, ")?;
+        let expects_older = |expected| expected != self.generation;
         match (self.state, self.acted_on()) {
+            (StreamState::Live, _) if self.expected_generation.is_some_and(expects_older) => {
+                write!(
+                    f,
+                    "but events were removed from it meanwhile; load it afresh at version {actual}"
+                )
+            }
             (StreamState::Closed, _) => write!(
                 f,
                 "but it is closed at version {actual}; nothing is appended to it again"

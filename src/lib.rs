@@ -49,6 +49,10 @@
 //!   [`AppendError::StreamClosed`], since no retry can land.
 //! - Metadata and schema version are not compared when an event is sent again: type
 //!   and payload decide.
+//! - Deleting a deleted stream under `StreamExists` repeats the deletion and is no
+//!   conflict. A closed stream can be truncated, not deleted. Truncating leaves an
+//!   event at least, and is not a deletion that `NoStream` fits.
+//! - A removal takes a position of its own under which no event is read.
 //! - A read ends where the store ended when its first page was read.
 //! - `from` and `to` of a read are its smallest and largest number in both directions.
 //! - `recorded_at` is the caller's clock when the commit was handed over, never less

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use annalist::store::sqlite::{Durability, SqliteOptions};
-use annalist::store::{ListStreams, MemoryOptions, ReadAll, ReadStream};
+use annalist::store::{ListStreams, MemoryOptions, ReadAll, ReadStream, Removal, RemovalRequest};
 use annalist::testkit::clock::ManualClock;
 use annalist::{
     Commit, EventId, EventType, ExpectedVersion, Fingerprint, Metadata, NewEvent, PageBounds,
@@ -38,6 +38,8 @@ const TYPES: [&str; 3] = ["Noted", "Struck", "Signed"];
 #[derive(Clone, Debug)]
 enum Step {
     Commit(Sent),
+    Remove(usize, Removal),
+    Compact,
     ReadStream(Walk, usize),
     ReadAll(Walk, Vec<u8>, Vec<String>),
     List(String, Option<usize>, u64),
@@ -184,8 +186,18 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (prefix(), prop::option::of(0..STREAMS.len()), 0..4u64)
             .prop_map(|(prefix, after, limit)| Step::List(prefix, after, limit)),
         1 => (0..STREAMS.len(), 0..24u8).prop_map(|(stream, id)| Step::Look(stream, id)),
+        2 => (0..STREAMS.len(), removal()).prop_map(|(stream, what)| Step::Remove(stream, what)),
+        1 => Just(Step::Compact),
         1 => (-5..10i64).prop_map(Step::MoveClock),
         1 => Just(Step::Reopen),
+    ]
+}
+
+fn removal() -> impl Strategy<Value = Removal> {
+    prop_oneof![
+        4 => expected().prop_map(Removal::Delete),
+        4 => (0..8u64).prop_map(|version| Removal::TruncateBefore(Version::new(version))),
+        1 => expected().prop_map(Removal::Close),
     ]
 }
 
@@ -288,6 +300,19 @@ impl Pair {
                 let memory = memory.commit(commit(sent)).await;
                 let sqlite = sqlite.commit(commit(sent)).await;
                 prop_assert_eq!(format!("{memory:?}"), format!("{sqlite:?}"));
+            }
+            Step::Remove(index, removal) => {
+                let request = RemovalRequest {
+                    stream: stream(*index),
+                    removal: *removal,
+                };
+                let in_memory = memory.backend().remove(request.clone()).await;
+                let in_sqlite = sqlite.backend().remove(request).await;
+                prop_assert_eq!(format!("{in_memory:?}"), format!("{in_sqlite:?}"));
+            }
+            Step::Compact => {
+                let in_memory = memory.compact().await.expect("memory");
+                prop_assert_eq!(in_memory, sqlite.compact().await.expect("SQLite"));
             }
             Step::ReadStream(walk, index) => {
                 let pages = read_stream(memory, walk, *index).pages();
@@ -393,8 +418,22 @@ fn the_sequences_reach_every_answer() {
             .current();
         let store = Store::memory();
         for step in steps {
-            let Step::Commit(sent) = step else { continue };
-            reached.insert(match runtime.block_on(store.commit(commit(&sent))) {
+            let answer = match step {
+                Step::Commit(sent) => runtime.block_on(store.commit(commit(&sent))),
+                Step::Remove(index, removal) => {
+                    let stream = stream(index);
+                    let request = RemovalRequest { stream, removal };
+                    let removed = runtime.block_on(store.backend().remove(request));
+                    reached.insert(match removed {
+                        Ok(removed) if removed.changed => "removed",
+                        Ok(_) => "removed before",
+                        Err(error) => error.code(),
+                    });
+                    continue;
+                }
+                _ => continue,
+            };
+            reached.insert(match answer {
                 Ok(receipt) if receipt.replayed => "replayed",
                 Ok(receipt) if receipt.position.is_none() => "checked",
                 Ok(_) => "appended",
@@ -410,7 +449,10 @@ fn the_sequences_reach_every_answer() {
         "duplicate_event",
         "invalid_commit",
         "key_reused",
+        "removed",
+        "removed before",
         "replayed",
+        "stream_closed",
     ];
     assert_eq!(reached, BTreeSet::from(all));
 }

@@ -11,13 +11,29 @@ const ROOMS: &[&str] = &[
 
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
-    "limits", "receipt", "error", "commit", "scan", "backend", "verdict", "memory", "sqlite",
-    "read",
+    "limits", "receipt", "error", "commit", "facts", "removal", "scan", "backend", "verdict",
+    "memory", "sqlite", "read",
 ];
 
 /// The same inside of `src/store/sqlite/`.
 const SQLITE_ROOMS: &[&str] = &[
-    "options", "fault", "schema", "row", "names", "keys", "append", "inlet", "writer", "reader",
+    "options",
+    "fault",
+    "schema",
+    "row",
+    "removals",
+    "names",
+    "keys",
+    "transaction",
+    "streams",
+    "append",
+    "remove",
+    "job",
+    "inlet",
+    "writer",
+    "filter",
+    "walk",
+    "reader",
     "pool",
 ];
 

@@ -12,6 +12,7 @@ use crate::ids::{EventId, EventType, StreamId};
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError};
 use crate::store::receipt::Receipt;
+use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::scan::Scan;
 use crate::version::{Generation, Position, StreamState, Version};
 
@@ -28,7 +29,8 @@ use crate::version::{Generation, Position, StreamState, Version};
 /// 3. **Ordered.** Versions of a stream are contiguous from 1. Positions are dense
 ///    from 1 and follow commit order: no reader sees a position before every
 ///    smaller one that will ever exist. `recorded_at` never decreases with
-///    position. The events of one commit stand next to each other, in its order.
+///    position. The events of one commit stand next to each other, in its order. A
+///    removal takes a position of its own, under which no event is read.
 /// 4. **Durable.** An answer, also a refusal or a repeat, is given only when what
 ///    it rests on is as durable as the store promises.
 /// 5. **Remembered.** Event ids and commit keys are recognised for as long as the
@@ -46,6 +48,12 @@ use crate::version::{Generation, Position, StreamState, Version};
 pub trait Backend: Send + Sync + 'static {
     /// Writes a commit, or says why not.
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>>;
+
+    /// Removes events of a stream or seals it, or says why not.
+    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>>;
+
+    /// Strips what was removed of payload and metadata.
+    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>>;
 
     /// Reads one page of one stream.
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>>;
@@ -84,6 +92,10 @@ pub struct StreamQuery {
     pub stream: StreamId,
     /// The versions to read.
     pub scan: Scan<Version>,
+    /// The generation that the page before this one was read at, if there was one; at
+    /// another the answer is
+    /// [`RemovedMeanwhile`](crate::StoreErrorKind::RemovedMeanwhile).
+    pub generation: Option<Generation>,
     /// The event types to read; empty for all.
     pub types: Arc<[EventType]>,
 }
@@ -167,10 +179,12 @@ pub struct StreamInfo {
     pub version: Version,
     /// How often events were removed.
     pub generation: Generation,
+    /// The version of the first event that can be read; none where none can.
+    pub first_version: Option<Version>,
     /// Whether it can be read and written.
     pub state: StreamState,
-    /// The position of its last event.
+    /// The position of its last event, removed or not.
     pub last_position: Option<Position>,
-    /// The id of its last event.
+    /// The id of its last event, removed or not.
     pub last_event: Option<EventId>,
 }

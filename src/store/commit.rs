@@ -12,8 +12,8 @@ use crate::event::NewEvent;
 use crate::ids::{EventId, EventType, StreamId};
 use crate::payload::Payload;
 use crate::store::error::{AppendError, Duplicate, InvalidCommit};
-use crate::store::limits::{Limits, check};
-use crate::version::ExpectedVersion;
+use crate::store::limits::{Limits, check, check_stream};
+use crate::version::{ExpectedVersion, Generation};
 
 /// One atomic step: events for one or several streams, each under its own
 /// expectation, and streams that are only checked. All expectations hold, or
@@ -49,6 +49,7 @@ pub struct Commit {
 struct Append {
     stream: StreamId,
     expected: ExpectedVersion,
+    generation: Option<Generation>,
     events: Vec<NewEvent>,
 }
 
@@ -69,6 +70,7 @@ impl Commit {
         self.appends.push(Append {
             stream,
             expected: expected.into(),
+            generation: None,
             events: events.into_iter().collect(),
         });
         self
@@ -77,6 +79,15 @@ impl Commit {
     /// Checks a stream without writing to it.
     pub fn check(self, stream: StreamId, expected: impl Into<ExpectedVersion>) -> Self {
         self.append(stream, expected, [])
+    }
+
+    /// Expects of the stream named last that no events were removed from it since it
+    /// was read at this generation: what was folded from them may not be there now.
+    pub fn at_generation(mut self, generation: Generation) -> Self {
+        if let Some(append) = self.appends.last_mut() {
+            append.generation = Some(generation);
+        }
+        self
     }
 
     /// Names the commit, so that it is recognised for ever: sent again with the
@@ -145,16 +156,7 @@ impl Commit {
         )?;
         let mut seen = HashSet::new();
         for Append { stream, .. } in &self.appends {
-            let bytes = stream.as_str().len();
-            check(
-                "stream_id_bytes_max",
-                limits.stream_id_bytes_max,
-                bytes,
-                || {
-                    let shown: String = stream.as_str().chars().take(40).collect();
-                    format!("bytes of the stream id that begins {shown:?}")
-                },
-            )?;
+            check_stream(stream, limits)?;
             if streams > 1 && !seen.insert(stream) {
                 let twice = InvalidCommit::StreamTwice(stream.clone());
                 return Err(AppendError::Invalid(twice));
@@ -169,6 +171,7 @@ impl Append {
         let Self {
             stream,
             expected,
+            generation,
             events,
         } = self;
         if let Some(id) = first_twice(&events) {
@@ -185,6 +188,7 @@ impl Append {
         Ok(AppendRequest {
             stream,
             expected,
+            generation,
             events,
         })
     }
@@ -217,6 +221,8 @@ pub struct AppendRequest {
     pub stream: StreamId,
     /// What the caller believes about it.
     pub expected: ExpectedVersion,
+    /// The generation that the caller has seen, where that matters to it.
+    pub generation: Option<Generation>,
     /// The events; none for a check. No id stands twice.
     pub events: Vec<EventRequest>,
 }

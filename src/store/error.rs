@@ -41,6 +41,8 @@ pub enum StoreErrorKind {
     /// An earlier commit of this handle ended as [`Unknown`](Self::Unknown), so it
     /// refuses to write. Nothing was written; open the store again.
     Fenced,
+    /// Events were removed from a stream between two pages of a read. Read it again.
+    RemovedMeanwhile,
     /// Stored data is not what was written. Restore a backup.
     Corrupt {
         /// The damaged position; where only a version could be told, none.
@@ -70,6 +72,7 @@ impl StoreErrorKind {
             Self::HandleClosed => "handle_closed",
             Self::Unknown => "unknown_outcome",
             Self::Fenced => "fenced",
+            Self::RemovedMeanwhile => "removed_meanwhile",
             Self::Corrupt { .. } => "corrupt",
             Self::NotAStore => "not_a_store",
             Self::NewerSchema { .. } => "newer_schema",
@@ -96,6 +99,9 @@ impl fmt::Display for StoreErrorKind {
             Self::Fenced => f.write_str(
                 "an earlier commit ended with an unknown outcome, so this handle writes no more; open the store again",
             ),
+            Self::RemovedMeanwhile => {
+                f.write_str("events were removed while they were read; read the stream again")
+            }
             Self::Corrupt {
                 position: Some(position),
             } => write!(f, "the stored event at position {position} is damaged; restore a backup"),
@@ -137,6 +143,12 @@ impl StoreError {
         self.kind
     }
 
+    /// What was being done, and where.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
     /// The stable name of this error, such as `busy`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -146,8 +158,8 @@ impl StoreError {
     /// Whether the same request may succeed later, nothing having been written.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        use StoreErrorKind::{Busy, DiskFull, Overloaded};
-        matches!(self.kind, Busy | Overloaded | DiskFull)
+        use StoreErrorKind::{Busy, DiskFull, Overloaded, RemovedMeanwhile};
+        matches!(self.kind, Busy | Overloaded | DiskFull | RemovedMeanwhile)
     }
 }
 
@@ -278,6 +290,15 @@ pub enum InvalidCommit {
     StreamTwice(StreamId),
     /// Its commit key is empty or holds a control character.
     Key,
+    /// It would remove events that are not there yet.
+    TruncateBeyond {
+        /// The stream.
+        stream: StreamId,
+        /// Before which version to truncate.
+        before: Version,
+        /// The stream's version.
+        version: Version,
+    },
     /// The metadata of an event nests too deep to be read back.
     Metadata {
         /// The stream.
@@ -295,6 +316,14 @@ impl fmt::Display for InvalidCommit {
                 f,
                 "it names stream {stream} twice; put all its events into one append"
             ),
+            Self::TruncateBeyond {
+                stream,
+                before,
+                version,
+            } => write!(
+                f,
+                "it truncates stream {stream} before version {before}, but that is only at version {version}"
+            ),
             Self::Key => f.write_str("its key is empty or holds a control character"),
             Self::Metadata { stream, id } => write!(
                 f,
@@ -306,6 +335,14 @@ impl fmt::Display for InvalidCommit {
 }
 
 impl AppendError {
+    /// Expectations that did not hold: closed, if any of their streams is.
+    pub(crate) fn of(conflicts: Conflicts) -> Self {
+        match conflicts.any_closed() {
+            true => Self::StreamClosed(conflicts),
+            false => Self::Conflict(conflicts),
+        }
+    }
+
     /// The stable name of this error, such as `conflict`.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -2,6 +2,8 @@
 //!
 //! The handle checks every commit against these before a backend sees it.
 
+use crate::ids::StreamId;
+
 /// What a store takes at most. Sizes are in bytes of UTF-8.
 ///
 /// ```
@@ -78,4 +80,18 @@ pub(super) fn check(
         value,
         place: place(),
     })
+}
+
+/// Refuses a stream id beyond its limit.
+pub(super) fn check_stream(stream: &StreamId, limits: &Limits) -> Result<(), LimitExceeded> {
+    let bytes = stream.as_str().len();
+    check(
+        "stream_id_bytes_max",
+        limits.stream_id_bytes_max,
+        bytes,
+        || {
+            let shown: String = stream.as_str().chars().take(40).collect();
+            format!("bytes of the stream id that begins {shown:?}")
+        },
+    )
 }

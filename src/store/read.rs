@@ -139,6 +139,7 @@ impl ReadStream {
         let query = StreamQuery {
             stream,
             scan: scan::over_all(),
+            generation: None,
             types: Arc::default(),
         };
         let read = Read::new(backend, query);

@@ -1,5 +1,5 @@
-//! What becomes of a commit, given what its streams hold: the truth table of
-//! expectations and the rules of repeats, as pure functions.
+//! What becomes of a commit, given what its streams hold: the rules of repeats, and
+//! which conflicts are told, as pure functions.
 //!
 //! Every backend gathers the facts inside its own transaction and asks here; none
 //! decides for itself.
@@ -9,19 +9,20 @@
 //! | of the ids sent | and they | then |
 //! |---|---|---|
 //! | none is in the stream | | the truth table of [`ExpectedVersion`] |
-//! | all are | stand in the sent order, one after the other, and fit the expectation: `Exact(v - 1)`, `NoStream` with `v` = 1, `Any`, `StreamExists` | a repeat: the first receipt again, whatever the stream's state; with another type or payload a duplicate |
+//! | all are | stand in the sent order, one after the other, and fit the expectation: `Exact(v - 1)`, `NoStream` with `v` = 1 or the stream deleted at `v` - 1, `Any`, `StreamExists` | a repeat: the first receipt again, whatever the stream's state; with another type or payload a duplicate |
 //! | otherwise | | a conflict where the truth table says so, else a duplicate |
 //!
 //! A commit over several streams is a repeat only if each written stream is one;
 //! then its checks are not evaluated again. Otherwise every conflict is listed,
 //! and a duplicate is reported only where there is none.
 
-use crate::conflict::{Conflicts, UnseenEvents, VersionConflict};
+use crate::conflict::{Conflicts, VersionConflict};
 use crate::ids::EventId;
 use crate::store::commit::AppendRequest;
 use crate::store::error::{AppendError, Duplicate};
+use crate::store::facts::StreamFacts;
 use crate::store::receipt::{AppendReceipt, Receipt};
-use crate::version::{ExpectedVersion, Generation, Position, StreamState, Version};
+use crate::version::{ExpectedVersion, Position, Version};
 
 /// One stream of a commit, and what the store holds of it.
 pub(crate) struct Target<'a> {
@@ -29,14 +30,9 @@ pub(crate) struct Target<'a> {
     pub(crate) facts: StreamFacts,
     /// For each event sent, where its id stands in the stream; empty where none does.
     pub(crate) stored: Vec<Option<StoredEvent>>,
-}
-
-/// What a store knows of a stream without reading its events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StreamFacts {
-    pub(crate) version: Version,
-    pub(crate) generation: Generation,
-    pub(crate) state: StreamState,
+    /// The versions at which the stream was deleted, as far as they matter: where
+    /// something is stored already.
+    pub(crate) deleted_at: Vec<Version>,
 }
 
 /// An event that is in the stream under an id that was sent.
@@ -85,10 +81,7 @@ pub(crate) fn judge(targets: &[Target<'_>]) -> Verdict {
     let violations: Vec<_> = targets.iter().filter_map(violation).collect();
     if !violations.is_empty() {
         let conflicts = Conflicts::new(violations, targets.len());
-        return Verdict::Refuse(match conflicts.any_closed() {
-            true => AppendError::StreamClosed(conflicts),
-            false => AppendError::Conflict(conflicts),
-        });
+        return Verdict::Refuse(AppendError::of(conflicts));
     }
     let mut pairs = targets.iter().zip(&judged);
     if let Some(duplicate) = pairs.find_map(|(target, judged)| judged.duplicate(target)) {
@@ -128,7 +121,7 @@ impl Judged {
         let Some((first, last)) = consecutive(&target.stored) else {
             return Self::Mixed { id, stored };
         };
-        if !fits(target.append.expected, first) {
+        if !fits(target.append.expected, first, &target.deleted_at) {
             return Self::Mixed { id, stored };
         }
         let mut sent = events.iter().zip(&target.stored);
@@ -189,12 +182,12 @@ fn consecutive(stored: &[Option<StoredEvent>]) -> Option<(Version, StoredEvent)>
 }
 
 /// Whether events stored from `first` on may have been appended under `expected`.
-fn fits(expected: ExpectedVersion, first: Version) -> bool {
+fn fits(expected: ExpectedVersion, first: Version, deleted_at: &[Version]) -> bool {
+    let before = Version::new(first.get().saturating_sub(1));
     match expected {
         ExpectedVersion::Any | ExpectedVersion::StreamExists => true,
-        ExpectedVersion::NoStream => first == Version::new(1),
-        // `next` saturates: the largest number is no stored version's predecessor.
-        ExpectedVersion::Exact(version) => version != Version::MAX && version.next() == first,
+        ExpectedVersion::NoStream => before == Version::ZERO || deleted_at.contains(&before),
+        ExpectedVersion::Exact(version) => version == before,
     }
 }
 
@@ -243,37 +236,20 @@ fn checked(targets: &[Target<'_>]) -> Receipt {
     }
 }
 
-/// The truth table: the conflict, if the expectation does not hold.
+/// The conflict, if the expectation does not hold.
 fn violation(target: &Target<'_>) -> Option<VersionConflict> {
     let AppendRequest {
-        stream, expected, ..
+        stream,
+        expected,
+        generation,
+        ..
     } = target.append;
-    let StreamFacts {
-        version,
-        generation,
-        state,
-    } = target.facts;
-    (!holds(*expected, target.facts)).then(|| VersionConflict {
-        stream: stream.clone(),
-        expected: *expected,
-        actual: version,
-        generation,
-        state,
-        unseen: UnseenEvents::NotRead,
+    let facts = target.facts;
+    let same_generation = generation.is_none_or(|generation| generation == facts.generation);
+    (!facts.hold(*expected) || !same_generation).then(|| VersionConflict {
+        expected_generation: *generation,
+        ..facts.conflict(stream, *expected)
     })
-}
-
-/// One cell of the truth table.
-fn holds(expected: ExpectedVersion, facts: StreamFacts) -> bool {
-    use StreamState::{Closed, Deleted, Live, NeverWritten};
-    match (facts.state, expected) {
-        (Closed, _) => false,
-        (_, ExpectedVersion::Any) => true,
-        (NeverWritten | Deleted, ExpectedVersion::NoStream) => true,
-        (Live, ExpectedVersion::NoStream) => false,
-        (state, ExpectedVersion::StreamExists) => state == Live,
-        (_, ExpectedVersion::Exact(version)) => version == facts.version,
-    }
 }
 
 #[cfg(test)]
@@ -281,38 +257,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_truth_table_of_expectations() {
-        use ExpectedVersion::{Any, Exact, NoStream, StreamExists};
-        use StreamState::{Closed, Deleted, Live, NeverWritten};
-
-        let states = [(NeverWritten, 0), (Live, 3), (Deleted, 3), (Closed, 3)];
-        let exact = |version| Exact(Version::new(version));
-        for (expected, cells) in [
-            (Any, [true, true, true, false]),
-            (NoStream, [true, false, true, false]),
-            (StreamExists, [false, true, false, false]),
-            (exact(0), [true, false, false, false]),
-            (exact(2), [false, false, false, false]),
-            (exact(3), [false, true, true, false]),
-            (exact(4), [false, false, false, false]),
-            (exact(u64::MAX), [false, false, false, false]),
-        ] {
-            for ((state, version), ok) in states.into_iter().zip(cells) {
-                let facts = StreamFacts {
-                    version: Version::new(version),
-                    generation: Generation::ZERO,
-                    state,
-                };
-                assert_eq!(holds(expected, facts), ok, "{expected} on {state:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_number_wraps_at_the_edge() {
-        let exact = ExpectedVersion::Exact;
-        assert!(!fits(exact(Version::MAX), Version::ZERO));
-        assert!(!fits(exact(Version::MAX), Version::MAX));
-        assert!(fits(exact(Version::new(u64::MAX - 1)), Version::MAX));
+    fn a_repeat_fits_where_it_may_have_been_appended() {
+        let (exact, version) = (ExpectedVersion::Exact, Version::new);
+        assert!(fits(exact(version(2)), version(3), &[]));
+        assert!(!fits(exact(version(3)), version(3), &[]));
+        assert!(!fits(exact(Version::MAX), version(1), &[]));
+        assert!(fits(ExpectedVersion::NoStream, version(1), &[]));
+        assert!(!fits(ExpectedVersion::NoStream, version(4), &[version(2)]));
+        assert!(fits(
+            ExpectedVersion::NoStream,
+            version(4),
+            &[version(1), version(3)]
+        ));
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use annalist::store::{
-    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, ListQuery, StreamPage, StreamQuery,
+    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, Compacted, ListQuery, RemovalRequest,
+    Removed, StreamPage, StreamQuery,
 };
 use annalist::testkit::contract::{CASES, Subject, run};
 use annalist::{
@@ -239,6 +240,14 @@ impl Backend for Planted {
             let answer = self.write(request).await;
             self.answer(answer).await
         })
+    }
+
+    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
+        self.inner.remove(request)
+    }
+
+    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
+        self.inner.compact()
     }
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {

@@ -192,6 +192,7 @@ impl sealed::Paged for StreamQuery {
 
     fn after(mut self, page: &StreamPage) -> Option<Self> {
         self.scan = scan::going_on(self.scan, page.next?, page.version)?;
+        self.generation = Some(page.generation);
         Some(self)
     }
 

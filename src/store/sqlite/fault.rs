@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::version::Position;
 
 /// Turns an error of SQLite into one of the store: `doing` says at what.
@@ -54,4 +54,36 @@ pub(super) fn corrupt(position: Option<Position>, what: impl Into<String>) -> St
 /// An error about the file itself.
 pub(super) fn at_file(path: &Path, kind: StoreErrorKind, what: &str) -> StoreError {
     StoreError::new(kind, format!("{what} {}", path.display()))
+}
+
+/// Why something was not written.
+pub(super) enum Failure {
+    /// It was decided so, before anything was written: the transaction stands.
+    Refused(AppendError),
+    /// SQLite failed: the transaction may hold a part of it and must be rolled back.
+    Broken(StoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Broken(fault(error, "appending"))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl Failure {
+    /// The store's part of it, for work that no expectation can refuse.
+    pub(super) fn into_store_error(self) -> StoreError {
+        match self {
+            Self::Broken(error) | Self::Refused(AppendError::Store(error)) => error,
+            Self::Refused(error) => {
+                StoreError::new(StoreErrorKind::Invalid, "writing").with_source(error)
+            }
+        }
+    }
 }

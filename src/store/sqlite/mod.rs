@@ -8,10 +8,17 @@
 //! | `schema` | opens the file, makes the tables of `schema.sql`, refuses what is not ours |
 //! | `inlet` | the end of a queue that callers hold |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
+//! | `job` | what it is asked, and who waits for the answer |
+//! | `transaction` | the write lock, and how far the store has come |
+//! | `streams` | the streams that the writer knows |
 //! | `append` | one commit inside that transaction |
 //! | `keys` | the commit keys that took effect |
+//! | `remove` | one removal inside that transaction, and compaction |
+//! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
+//! | `walk` | the numbers of a page, and which one is due |
+//! | `filter` | what a read leaves out |
 //! | `names` | the small numbers that stand for names |
 //! | `row` | one event's row and its checksum |
 //! | `fault` | SQLite's errors in the store's words |
@@ -26,8 +33,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::fault::fault;
 use self::inlet::{Inlet, closed};
+use self::job::{Asked, Job};
 use self::pool::{Ended, Pool};
-use self::writer::{Job, Writer};
+use self::writer::Writer;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
@@ -36,18 +44,26 @@ use crate::store::backend::{
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::receipt::Receipt;
+use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::version::Position;
 
 mod append;
 mod fault;
+mod filter;
 mod inlet;
+mod job;
 mod keys;
 mod names;
 mod options;
 mod pool;
 mod reader;
+mod removals;
+mod remove;
 mod row;
 mod schema;
+mod streams;
+mod transaction;
+mod walk;
 mod writer;
 
 pub use options::{Durability, SqliteOptions};
@@ -84,7 +100,18 @@ impl SqliteStore {
         })
     }
 
-    /// Puts a commit into the writer's queue, waiting for a place if it must.
+    /// Asks the writer, and waits for its answer.
+    async fn ask<Q, A>(
+        &self,
+        request: Q,
+        job: impl FnOnce(Asked<Q, A>) -> Job,
+    ) -> Result<A, AppendError> {
+        let (asked, answer) = Asked::new(request, self.options.clock.now());
+        self.send(job(asked)).await?;
+        answer.await.map_err(|_| stopped("appending"))?
+    }
+
+    /// Puts a job into the writer's queue, waiting for a place if it must.
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         let commits = self.commits.sender()?;
         let job = match commits.try_send(job) {
@@ -160,16 +187,17 @@ fn stopped(doing: &str) -> StoreError {
 
 impl Backend for SqliteStore {
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
-        Box::pin(async move {
-            let now = self.options.clock.now();
-            let (answer, answered) = oneshot::channel();
-            let job = Job {
-                request,
-                now,
-                answer,
-            };
-            self.send(job).await?;
-            answered.await.map_err(|_| stopped("appending"))?
+        Box::pin(self.ask(request, Job::Commit))
+    }
+
+    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
+        Box::pin(self.ask(request, Job::Remove))
+    }
+
+    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
+        Box::pin(async {
+            let compacted = self.ask((), Job::Compact).await;
+            compacted.map_err(|error| fault::Failure::Refused(error).into_store_error())
         })
     }
 

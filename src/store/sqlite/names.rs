@@ -7,14 +7,25 @@ use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::fault::{corrupt, fault};
+use super::removals;
+use super::row::version;
 use crate::ids::{EventType, StreamId};
 use crate::store::error::StoreError;
-use crate::version::Position;
+use crate::version::{Position, Version};
 
 /// The names that one reader has looked up.
 pub(super) struct Names {
-    streams: LruCache<i64, StreamId>,
+    streams: LruCache<i64, NamedStream>,
     types: LruCache<i64, EventType>,
+    /// The count of removals that the streams were looked up at.
+    removals: i64,
+}
+
+/// A stream's id, and which of its events are not read.
+#[derive(Clone)]
+pub(super) struct NamedStream {
+    pub(super) id: StreamId,
+    pub(super) removed_to: Version,
 }
 
 impl Names {
@@ -25,6 +36,15 @@ impl Names {
         Self {
             streams: LruCache::new(Self::KEPT_MAX),
             types: LruCache::new(Self::KEPT_MAX),
+            removals: 0,
+        }
+    }
+
+    /// Forgets the streams if anything was removed since they were looked up.
+    pub(super) fn as_of(&mut self, removals: i64) {
+        if self.removals != removals {
+            self.streams.clear();
+            self.removals = removals;
         }
     }
 
@@ -32,18 +52,21 @@ impl Names {
     pub(super) fn stream(
         &mut self,
         conn: &Connection,
-        id: i64,
+        number: i64,
         position: Position,
-    ) -> Result<StreamId, StoreError> {
-        if let Some(known) = self.streams.get(&id) {
+    ) -> Result<NamedStream, StoreError> {
+        if let Some(known) = self.streams.get(&number) {
             return Ok(known.clone());
         }
         let sql = "SELECT name FROM annalist_streams WHERE id = ?1";
-        let name = look_up(conn, sql, id, position)?;
-        let stream: StreamId = name
-            .parse()
-            .map_err(|error| corrupt(Some(position), "reading a stream id").with_source(error))?;
-        self.streams.insert(id, stream.clone());
+        let id = look_up(conn, sql, number, position)?;
+        let id = parse_stream(&id, Some(position))?;
+        let removed_to = match self.removals {
+            0 => Version::ZERO,
+            _ => version(removals::find(conn, number, &id)?.removed_to),
+        };
+        let stream = NamedStream { id, removed_to };
+        self.streams.insert(number, stream.clone());
         Ok(stream)
     }
 
@@ -65,6 +88,12 @@ impl Names {
         self.types.insert(id, event_type.clone());
         Ok(event_type)
     }
+}
+
+/// Reads a stream id as a row holds it.
+pub(super) fn parse_stream(name: &str, position: Option<Position>) -> Result<StreamId, StoreError> {
+    name.parse()
+        .map_err(|error| corrupt(position, "reading a stream id").with_source(error))
 }
 
 fn look_up(conn: &Connection, sql: &str, id: i64, at: Position) -> Result<String, StoreError> {

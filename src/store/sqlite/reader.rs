@@ -3,21 +3,21 @@
 //!
 //! Called on the threads of the pool. Rows are decoded here, where they are read.
 
-use std::ops::RangeInclusive;
-
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
-use super::names::{Names, category_number, stream_number, type_number};
+use super::filter::Wanted;
+use super::names::{Names, parse_stream, stream_number};
+use super::removals::{self, is_marker};
 use super::row::{COLUMNS, Fields, position, stored, version};
+use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
-use crate::ids::{EventId, EventType, StreamId};
-use crate::store::backend::{
-    AllPage, AllQuery, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
-};
-use crate::store::error::StoreError;
-use crate::store::scan::{Direction, PageBounds, numbers};
-use crate::version::{Generation, Position, StreamState, Version};
+use crate::ids::{EventId, StreamId};
+use crate::store::backend::{AllPage, AllQuery, ListQuery, StreamInfo, StreamPage, StreamQuery};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::facts::StreamFacts;
+use crate::store::scan::{Direction, numbers};
+use crate::version::{Position, Version};
 
 /// A connection that reads, and the names that it has looked up.
 pub(super) struct Reader {
@@ -37,14 +37,26 @@ impl Reader {
     pub(super) fn read_stream(&mut self, query: &StreamQuery) -> Result<StreamPage, StoreError> {
         self.in_transaction(|conn, names| {
             let number = sql(stream_number(conn, &query.stream))?;
-            let last = number.map_or(Ok(Version::ZERO), |number| last_version(conn, number))?;
+            let facts = match number {
+                Some(number) => facts(conn, number, &query.stream)?,
+                None => StreamFacts::default(),
+            };
+            if query
+                .generation
+                .is_some_and(|seen| seen != facts.generation)
+            {
+                let doing = format!("reading stream {}", query.stream);
+                return Err(StoreError::new(StoreErrorKind::RemovedMeanwhile, doing));
+            }
             let mut page = StreamPage {
                 events: Vec::new(),
-                version: last,
-                generation: Generation::ZERO,
+                version: facts.version,
+                generation: facts.generation,
                 next: None,
             };
-            let numbers = numbers(&query.scan, last);
+            let mut scan = query.scan;
+            scan.from = scan.from.max(facts.removed_to.next());
+            let numbers = numbers(&scan, facts.version);
             let (Some(number), false) = (number, numbers.is_empty()) else {
                 return Ok(page);
             };
@@ -52,31 +64,32 @@ impl Reader {
             let by_version = format!(
                 "SELECT {COLUMNS} FROM annalist_events \
                  WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 ORDER BY version {}",
-                order(query.scan.direction)
+                order(scan.direction)
             );
             let mut rows = sql(conn.prepare_cached(&by_version))?;
-            let (from, to) = (stored(*numbers.start()), stored(*numbers.end()));
             sql(rows.raw_bind_parameter(1, number))?;
-            sql(rows.raw_bind_parameter(2, from))?;
-            sql(rows.raw_bind_parameter(3, to))?;
-            let mut walk = Walk::new(numbers, query.scan.direction, query.scan.bounds);
+            sql(rows.raw_bind_parameter(2, stored(*numbers.start())))?;
+            sql(rows.raw_bind_parameter(3, stored(*numbers.end())))?;
+            let mut walk = Walk::new(numbers, scan.direction, scan.bounds);
+            let missing = |due| {
+                let what = format!("version {due} of stream {} is missing", query.stream);
+                corrupt(None, what)
+            };
             walk.over(&mut rows, |fields, checksum, due| {
                 if version(fields.version) != Version::new(due) {
-                    let what = format!("reading version {due} of stream {}", query.stream);
-                    return Err(corrupt(Some(position(fields.position)), what));
+                    return Err(missing(due));
                 }
                 if !filter.wants_type(fields.event_type) {
-                    return Ok(None);
+                    return Ok(Step::Past);
                 }
                 let at = position(fields.position);
                 let event_type = names.event_type(conn, fields.event_type, at)?;
                 fields
                     .event(checksum, query.stream.clone(), event_type)
-                    .map(Some)
+                    .map(Step::Take)
             })?;
             if let Some(due) = walk.missing() {
-                let what = format!("version {due} of stream {} is missing", query.stream);
-                return Err(corrupt(None, what));
+                return Err(missing(due));
             }
             page.next = walk.next().map(Version::new);
             page.events = walk.events;
@@ -86,14 +99,16 @@ impl Reader {
 
     pub(super) fn read_all(&mut self, query: &AllQuery) -> Result<AllPage, StoreError> {
         self.in_transaction(|conn, names| {
-            let head = last_position(conn)?;
+            let (head, removals) = head(conn)?;
+            names.as_of(removals);
             let mut page = AllPage {
                 events: Vec::new(),
                 scanned_to: None,
                 head,
                 next: None,
             };
-            let numbers = numbers(&query.scan, head);
+            let scan = query.scan;
+            let numbers = numbers(&scan, head);
             if numbers.is_empty() {
                 return Ok(page);
             }
@@ -101,33 +116,44 @@ impl Reader {
             let by_position = format!(
                 "SELECT {COLUMNS} FROM annalist_events \
                  WHERE position BETWEEN ?1 AND ?2 ORDER BY position {}",
-                order(query.scan.direction)
+                order(scan.direction)
             );
             let mut rows = sql(conn.prepare_cached(&by_position))?;
             sql(rows.raw_bind_parameter(1, stored(*numbers.start())))?;
             sql(rows.raw_bind_parameter(2, stored(*numbers.end())))?;
-            let mut walk = Walk::new(numbers, query.scan.direction, query.scan.bounds);
+            let mut walk = Walk::new(numbers, scan.direction, scan.bounds);
+            // Where no event stands there is a marker, or damage.
+            let marked = |due: u64| match sql(is_marker(conn, stored(due)))? {
+                true => Ok(()),
+                false => {
+                    let due = Some(Position::new(due));
+                    Err(corrupt(due, "reading a position that is missing"))
+                }
+            };
             walk.over(&mut rows, |fields, checksum, due| {
-                let due = Position::new(due);
-                if position(fields.position) != due {
-                    return Err(corrupt(Some(due), "reading a position that is missing"));
+                if position(fields.position) != Position::new(due) {
+                    return marked(due).map(|()| Step::Again);
                 }
                 if !filter.wants_type(fields.event_type) || !filter.wants_category(fields.category)
                 {
-                    return Ok(None);
+                    return Ok(Step::Past);
                 }
+                let due = Position::new(due);
                 let stream = names.stream(conn, fields.stream, due)?;
-                if !filter.wants_stream(&stream) {
-                    return Ok(None);
+                let removed = version(fields.version) <= stream.removed_to;
+                if removed || !filter.wants_stream(&stream.id) {
+                    return Ok(Step::Past);
                 }
                 let event_type = names.event_type(conn, fields.event_type, due)?;
-                fields.event(checksum, stream, event_type).map(Some)
+                fields
+                    .event(checksum, stream.id, event_type)
+                    .map(Step::Take)
             })?;
-            if let Some(due) = walk.missing() {
-                let what = "reading a position that is missing";
-                return Err(corrupt(Some(Position::new(due)), what));
+            while let Some(due) = walk.missing() {
+                marked(due)?;
+                walk.pass();
             }
-            page.scanned_to = walk.scanned_to().map(Position::new);
+            page.scanned_to = walk.scanned_to.map(Position::new);
             page.next = walk.next().map(Position::new);
             page.events = walk.events;
             Ok(page)
@@ -153,10 +179,7 @@ impl Reader {
             found
                 .map(|row| {
                     let (number, name): (i64, String) = sql(row)?;
-                    let stream = name
-                        .parse()
-                        .map_err(|error| corrupt(None, "listing streams").with_source(error))?;
-                    info(conn, names, stream, Some(number))
+                    info(conn, names, parse_stream(&name, None)?, Some(number))
                 })
                 .collect()
         })
@@ -178,16 +201,12 @@ impl Reader {
             let Some(number) = sql(stream_number(conn, stream))? else {
                 return Ok(None);
             };
-            let by_id = format!(
-                "SELECT {COLUMNS} FROM annalist_events WHERE event_id = ?1 AND stream = ?2"
-            );
-            let params = params![id.as_uuid().as_bytes(), number];
-            one_event(conn, names, stream, &by_id, params)
+            one_event(conn, names, stream, (number, id))
         })
     }
 
     pub(super) fn head(&mut self) -> Result<Position, StoreError> {
-        last_position(&self.conn)
+        head(&self.conn).map(|(position, _)| position)
     }
 
     /// Answers from one state of the file.
@@ -214,20 +233,23 @@ const fn order(direction: Direction) -> &'static str {
     }
 }
 
-fn last_version(conn: &Connection, number: i64) -> Result<Version, StoreError> {
+/// Where a stream stands.
+fn facts(conn: &Connection, number: i64, stream: &StreamId) -> Result<StreamFacts, StoreError> {
     let max = "SELECT max(version) FROM annalist_events WHERE stream = ?1";
     let last: Option<i64> = sql(conn
         .prepare_cached(max)
         .and_then(|mut max| max.query_row([number], |row| row.get(0))))?;
-    Ok(last.map_or(Version::ZERO, version))
+    let removals = removals::find(conn, number, stream)?;
+    Ok(removals.facts(last.map_or(Version::ZERO, version)))
 }
 
-fn last_position(conn: &Connection) -> Result<Position, StoreError> {
-    let head = "SELECT last_position FROM annalist_head";
-    let last = sql(conn
+/// The largest position, and how often the removals have changed.
+fn head(conn: &Connection) -> Result<(Position, i64), StoreError> {
+    let head = "SELECT last_position, removals FROM annalist_head";
+    let (last, removals) = sql(conn
         .prepare_cached(head)
-        .and_then(|mut head| head.query_row([], |row| row.get(0))))?;
-    Ok(position(last))
+        .and_then(|mut head| head.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))))?;
+    Ok((position(last), removals))
 }
 
 fn info(
@@ -236,175 +258,75 @@ fn info(
     stream: StreamId,
     number: Option<i64>,
 ) -> Result<StreamInfo, StoreError> {
-    let newest = format!(
-        "SELECT {COLUMNS} FROM annalist_events WHERE stream = ?1 ORDER BY version DESC LIMIT 1"
-    );
-    let last = match number {
-        Some(number) => one_event(conn, names, &stream, &newest, [number])?,
-        None => None,
+    let (facts, last) = match number {
+        Some(number) => {
+            let last = last_event(conn, names, &stream, number)?;
+            (facts(conn, number, &stream)?, last)
+        }
+        None => (StreamFacts::default(), None),
     };
     Ok(StreamInfo {
         stream,
-        version: last.as_ref().map_or(Version::ZERO, |event| event.version),
-        generation: Generation::ZERO,
-        state: match last {
-            Some(_) => StreamState::Live,
-            None => StreamState::NeverWritten,
-        },
-        last_position: last.as_ref().map(|event| event.position),
-        last_event: last.as_ref().map(|event| event.id),
+        version: facts.version,
+        generation: facts.generation,
+        first_version: facts.first_version(),
+        state: facts.state(),
+        last_position: last.map(|(position, _)| position),
+        last_event: last.map(|(_, id)| id),
     })
 }
 
+/// An event of a stream, unless it was removed.
 fn one_event(
     conn: &Connection,
     names: &mut Names,
     stream: &StreamId,
-    query: &str,
-    params: impl rusqlite::Params,
+    (number, id): (i64, EventId),
 ) -> Result<Option<RecordedEvent>, StoreError> {
-    let mut found = sql(conn.prepare_cached(query))?;
+    let removed_to = facts(conn, number, stream)?.removed_to;
+    let by_id = "WHERE event_id = ?1 AND stream = ?2";
+    let params = params![id.as_uuid().as_bytes(), number];
+    one_row(conn, by_id, params, |fields, checksum| {
+        if version(fields.version) <= removed_to {
+            return Ok(None);
+        }
+        let at = position(fields.position);
+        let event_type = names.event_type(conn, fields.event_type, at)?;
+        fields.event(checksum, stream.clone(), event_type).map(Some)
+    })
+    .map(Option::flatten)
+}
+
+/// Position and id of a stream's last event, removed or not.
+fn last_event(
+    conn: &Connection,
+    names: &mut Names,
+    stream: &StreamId,
+    number: i64,
+) -> Result<Option<(Position, EventId)>, StoreError> {
+    let newest = "WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
+    one_row(conn, newest, [number], |fields, checksum| {
+        let at = position(fields.position);
+        let event_type = names.event_type(conn, fields.event_type, at)?;
+        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        Ok((at, fields.id()?))
+    })
+}
+
+fn one_row<T>(
+    conn: &Connection,
+    which: &str,
+    params: impl rusqlite::Params,
+    read: impl FnOnce(Fields<'_>, u32) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM annalist_events {which}");
+    let mut found = sql(conn.prepare_cached(&query))?;
     let mut rows = sql(found.query(params))?;
     let Some(row) = sql(rows.next())? else {
         return Ok(None);
     };
     let (fields, checksum) = Fields::of(row)?;
-    let at = position(fields.position);
-    let event_type = names.event_type(conn, fields.event_type, at)?;
-    fields.event(checksum, stream.clone(), event_type).map(Some)
-}
-
-/// A filter in the numbers that rows hold. None: everything is wanted.
-struct Wanted<'a> {
-    categories: Option<Vec<i64>>,
-    types: Option<Vec<i64>>,
-    prefixes: &'a [String],
-}
-
-impl<'a> Wanted<'a> {
-    fn types(conn: &Connection, types: &[EventType]) -> Result<Self, StoreError> {
-        Ok(Self {
-            categories: None,
-            types: numbered(types, |name| type_number(conn, name.as_str()))?,
-            prefixes: &[],
-        })
-    }
-
-    fn filter(conn: &Connection, filter: &'a Filter) -> Result<Self, StoreError> {
-        Ok(Self {
-            categories: numbered(&filter.categories, |name| category_number(conn, name))?,
-            prefixes: &filter.stream_prefixes,
-            ..Self::types(conn, &filter.types)?
-        })
-    }
-
-    fn wants_type(&self, number: i64) -> bool {
-        self.types
-            .as_ref()
-            .is_none_or(|types| types.contains(&number))
-    }
-
-    fn wants_category(&self, number: i64) -> bool {
-        self.categories
-            .as_ref()
-            .is_none_or(|categories| categories.contains(&number))
-    }
-
-    fn wants_stream(&self, stream: &StreamId) -> bool {
-        let mut prefixes = self.prefixes.iter();
-        self.prefixes.is_empty() || prefixes.any(|prefix| stream.as_str().starts_with(prefix))
-    }
-}
-
-/// The numbers of names; a name that was never stored has none, and no row has it.
-fn numbered<T>(
-    names: &[T],
-    number: impl Fn(&T) -> rusqlite::Result<Option<i64>>,
-) -> Result<Option<Vec<i64>>, StoreError> {
-    if names.is_empty() {
-        return Ok(None);
-    }
-    let numbers = names.iter().filter_map(|name| number(name).transpose());
-    sql(numbers.collect::<Result<_, _>>()).map(Some)
-}
-
-/// The walk over dense numbers that fills a page, and knows which one is due.
-struct Walk {
-    events: Vec<RecordedEvent>,
-    /// The numbers that were not looked at yet.
-    left: RangeInclusive<u64>,
-    direction: Direction,
-    bounds: PageBounds,
-    scanned_to: Option<u64>,
-    full: bool,
-}
-
-impl Walk {
-    fn new(numbers: RangeInclusive<u64>, direction: Direction, bounds: PageBounds) -> Self {
-        Self {
-            events: Vec::new(),
-            left: numbers,
-            direction,
-            bounds,
-            scanned_to: None,
-            full: false,
-        }
-    }
-
-    /// Steps through the rows until the page is full. `read` is given each row and
-    /// the number that is due there.
-    fn over(
-        &mut self,
-        rows: &mut Statement<'_>,
-        mut read: impl FnMut(Fields<'_>, u32, u64) -> Result<Option<RecordedEvent>, StoreError>,
-    ) -> Result<(), StoreError> {
-        let (mut scanned, mut bytes) = (0, 0);
-        let mut rows = rows.raw_query();
-        while !self.full
-            && let Some(row) = sql(rows.next())?
-        {
-            let Some(due) = self.step() else {
-                break;
-            };
-            let (fields, checksum) = Fields::of(row)?;
-            if let Some(event) = read(fields, checksum, due)? {
-                bytes += event.payload.as_str().len();
-                self.events.push(event);
-            }
-            scanned += 1;
-            self.full = self.events.len() >= self.bounds.events_max as usize
-                || bytes >= self.bounds.bytes_max
-                || scanned >= self.bounds.scan_max;
-        }
-        Ok(())
-    }
-
-    fn step(&mut self) -> Option<u64> {
-        let due = match self.direction {
-            Direction::Forwards => self.left.next(),
-            Direction::Backwards => self.left.next_back(),
-        };
-        self.scanned_to = due.or(self.scanned_to);
-        due
-    }
-
-    fn scanned_to(&self) -> Option<u64> {
-        self.scanned_to
-    }
-
-    /// Where the next page goes on.
-    fn next(&self) -> Option<u64> {
-        let mut left = self.left.clone();
-        match self.direction {
-            Direction::Forwards => left.next(),
-            Direction::Backwards => left.next_back(),
-        }
-    }
-
-    /// The number that should have been there when the rows ended early.
-    fn missing(&self) -> Option<u64> {
-        if self.full { None } else { self.next() }
-    }
+    read(fields, checksum).map(Some)
 }
 
 /// The smallest text after all that begin with `prefix`; none if there is none.

@@ -30,7 +30,8 @@ pub(super) struct Fields<'a> {
     pub(super) schema_version: u32,
     pub(super) recorded_at: i64,
     pub(super) event_id: &'a [u8],
-    pub(super) payload: &'a str,
+    /// None once it was stripped from a removed event.
+    pub(super) payload: Option<&'a str>,
     pub(super) metadata: Option<&'a str>,
 }
 
@@ -47,7 +48,7 @@ impl<'a> Fields<'a> {
                 schema_version: row.get(5)?,
                 recorded_at: row.get(6)?,
                 event_id: row.get_ref(7)?.as_blob()?,
-                payload: row.get_ref(9)?.as_str()?,
+                payload: row.get_ref(9)?.as_str_or_null()?,
                 metadata: row.get_ref(10)?.as_str_or_null()?,
             };
             Ok((fields, row.get(8)?))
@@ -71,21 +72,42 @@ impl<'a> Fields<'a> {
             stream.len() as i64,
             event_type.len() as i64,
             self.event_id.len() as i64,
-            self.payload.len() as i64,
+            self.payload.map_or(-1, |payload| payload.len() as i64),
             self.metadata.map_or(-1, |metadata| metadata.len() as i64),
         ] {
             crc.update(&number.to_le_bytes());
         }
-        for text in [
-            stream,
-            event_type,
-            self.payload,
-            self.metadata.unwrap_or_default(),
-        ] {
+        let texts = [Some(stream), Some(event_type), self.payload, self.metadata];
+        for text in texts.into_iter().flatten() {
             crc.update(text.as_bytes());
         }
         crc.update(self.event_id);
         crc.finalize()
+    }
+
+    /// Refuses a row that is not what was written.
+    pub(super) fn verify(
+        &self,
+        checksum: u32,
+        stream: &str,
+        event_type: &str,
+    ) -> Result<(), StoreError> {
+        match self.checksum(stream, event_type) == checksum {
+            true => Ok(()),
+            false => Err(corrupt(
+                Some(position(self.position)),
+                "checking an event's checksum",
+            )),
+        }
+    }
+
+    /// The event's id; believe it once the checksum holds.
+    pub(super) fn id(&self) -> Result<EventId, StoreError> {
+        let id = Uuid::from_slice(self.event_id).map_err(|error| {
+            let position = Some(position(self.position));
+            corrupt(position, "reading an event's id").with_source(error)
+        })?;
+        Ok(EventId::from_uuid(id))
     }
 
     /// The event, once its names are known and its checksum holds.
@@ -95,26 +117,26 @@ impl<'a> Fields<'a> {
         stream: StreamId,
         event_type: EventType,
     ) -> Result<RecordedEvent, StoreError> {
+        self.verify(checksum, stream.as_str(), event_type.as_str())?;
         let position = position(self.position);
         let damaged = |what: &str| corrupt(Some(position), what);
-        if self.checksum(stream.as_str(), event_type.as_str()) != checksum {
-            return Err(damaged("checking an event's checksum"));
-        }
         // From here on the row is what was written, so these hold.
-        let id = Uuid::from_slice(self.event_id)
-            .map_err(|error| damaged("reading an event's id").with_source(error))?;
+        let id = self.id()?;
         let metadata = Metadata::from_stored(self.metadata)
             .map_err(|error| damaged("reading an event's metadata").with_source(error))?;
+        let payload = self
+            .payload
+            .ok_or_else(|| damaged("reading an event whose payload was stripped"))?;
         let recorded_at: DateTime<Utc> = DateTime::from_timestamp_micros(self.recorded_at)
             .ok_or_else(|| damaged("reading an event's time"))?;
         Ok(RecordedEvent {
-            id: EventId::from_uuid(id),
+            id,
             stream,
             version: version(self.version),
             position,
             event_type,
             schema_version: self.schema_version,
-            payload: Payload::from_stored(self.payload),
+            payload: Payload::from_stored(payload),
             metadata,
             recorded_at,
         })

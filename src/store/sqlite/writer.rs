@@ -9,171 +9,280 @@
 //! itself fails, the batch is rolled back and its commits run one by one, so that
 //! only the one at fault fails.
 
+use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::Receiver;
 
-use super::append::{Appender, Failure};
+use super::append::{Appender, Desk};
 use super::fault::{at_commit, fault};
+use super::job::{Asked, Job};
+use super::names::Names;
 use super::options::SqliteOptions;
-use crate::store::commit::CommitRequest;
-use crate::store::error::{AppendError, StoreError, StoreErrorKind};
-use crate::store::receipt::Receipt;
-
-/// A commit that waits for its answer.
-pub(super) struct Job {
-    pub(super) request: CommitRequest,
-    /// Read by the caller, so that no clock of a user's can stop this thread.
-    pub(super) now: DateTime<Utc>,
-    pub(super) answer: oneshot::Sender<Result<Receipt, AppendError>>,
-}
+use super::remove::{remove, strip};
+use super::streams::Streams;
+use super::transaction::{Kept, Transaction};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::removal::Compacted;
 
 /// The state of the thread that writes.
 pub(super) struct Writer<'c> {
+    conn: &'c Connection,
+    transaction: Transaction<'c>,
+    streams: Streams<'c>,
     appender: Appender<'c>,
+    names: Names,
     batch_commits_max: usize,
     batch_bytes_max: usize,
+    /// Compactions that were asked for; they run between batches.
+    compactions: VecDeque<Asked<(), Compacted>>,
     /// A COMMIT failed and may come back after a crash: nothing more is written.
     fenced: bool,
 }
-
-/// A commit, and what it will be told once the batch is on disk.
-type Decided = (Job, Result<Receipt, AppendError>);
 
 impl<'c> Writer<'c> {
     /// How long the thread rests after the disk was full, so that it does not spin.
     const DISK_FULL_PAUSE: Duration = Duration::from_millis(20);
 
+    /// Events that are stripped in one transaction: a few milliseconds, in which
+    /// commits wait.
+    const STRIPPED_MAX: i64 = 500;
+
     pub(super) fn new(conn: &'c Connection, options: &SqliteOptions) -> rusqlite::Result<Self> {
         Ok(Self {
-            appender: Appender::new(conn, options.streams_cached_max)?,
+            conn,
+            transaction: Transaction::new(conn)?,
+            streams: Streams::new(conn, options.streams_cached_max)?,
+            appender: Appender::new(conn)?,
+            names: Names::new(),
             batch_commits_max: options.batch_commits_max.max(1),
             batch_bytes_max: options.batch_bytes_max,
+            compactions: VecDeque::new(),
             fenced: false,
         })
     }
 
     /// Writes what comes until the queue is closed and empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, mut queue: Receiver<Job>) {
         while let Some(job) = queue.blocking_recv() {
-            self.batch(job, &mut queue);
+            self.take_up(job, &mut queue);
+            while let Some(asked) = self.compactions.pop_front() {
+                self.compact(asked, &mut queue);
+            }
         }
     }
 
-    fn batch(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) {
-        if self.fenced {
-            return refuse(first, fenced());
+    fn take_up(&mut self, job: Job, queue: &mut Receiver<Job>) {
+        match job {
+            Job::Compact(asked) => self.compactions.push_back(asked),
+            job => self.batch(job, queue),
         }
-        if let Err(error) = self.appender.begin() {
+    }
+
+    /// The next job that is waiting already, if its caller still is.
+    fn next(&mut self, queue: &mut Receiver<Job>) -> Option<Job> {
+        loop {
+            match queue.try_recv().ok()? {
+                job if job.is_abandoned() => {}
+                Job::Compact(asked) => self.compactions.push_back(asked),
+                job => return Some(job),
+            }
+        }
+    }
+
+    fn batch(&mut self, first: Job, queue: &mut Receiver<Job>) {
+        if self.fenced {
+            return first.refuse(fenced());
+        }
+        if let Err(error) = self.begin() {
             return self.refuse_waiting(first, queue, error);
         }
-        let mut batch: Vec<Decided> = Vec::new();
+        let mut batch: Vec<Job> = Vec::new();
         let mut bytes = 0;
         let mut next = Some(first);
-        while let Some(job) = next {
-            bytes += job.request.bytes();
-            match self.appender.apply(&job.request, job.now) {
-                Ok(receipt) => batch.push((job, Ok(receipt))),
-                Err(Failure::Refused(error)) => batch.push((job, Err(error))),
-                Err(Failure::Broken(error)) => {
-                    batch.push((job, Err(error.into())));
-                    return self.one_by_one(batch);
-                }
+        while let Some(mut job) = next {
+            bytes += job.bytes();
+            let done = self.apply(&mut job);
+            batch.push(job);
+            if let Err(error) = done {
+                return self.one_by_one(batch, error);
             }
             let full = batch.len() >= self.batch_commits_max || bytes >= self.batch_bytes_max;
-            next = if full { None } else { take(queue) };
+            next = if full { None } else { self.next(queue) };
         }
-        match self.appender.commit() {
-            Ok(()) => answer(batch),
+        self.commit(batch);
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        if self.transaction.begin()? == Kept::Stale {
+            self.streams.forget();
+        }
+        Ok(())
+    }
+
+    /// Does one job in the open transaction; an error is SQLite's.
+    fn apply(&mut self, job: &mut Job) -> Result<(), StoreError> {
+        let Self {
+            conn,
+            transaction,
+            streams,
+            appender,
+            ..
+        } = self;
+        match job {
+            Job::Commit(asked) => asked.decide(|request, now| {
+                let desk = Desk {
+                    transaction,
+                    streams,
+                    now,
+                };
+                appender.apply(desk, request)
+            }),
+            Job::Remove(asked) => asked.decide(|request, now| {
+                let mut desk = Desk {
+                    transaction,
+                    streams,
+                    now,
+                };
+                remove(conn, &mut desk, request)
+            }),
+            // Kept apart by whoever takes jobs from the queue.
+            Job::Compact(_) => Ok(()),
+        }
+    }
+
+    fn roll_back(&mut self) -> rusqlite::Result<()> {
+        self.streams.forget();
+        self.appender.forget();
+        self.transaction.roll_back()
+    }
+
+    /// Commits, and answers everyone: also who was refused has been told what the
+    /// batch holds.
+    fn commit(&mut self, batch: Vec<Job>) {
+        match self.transaction.commit() {
+            Ok(()) => batch.into_iter().for_each(Job::answer),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                self.one_by_one(batch);
+                self.one_by_one(batch, fault(error, "committing"));
             }
             Err(error) => self.commit_failed(batch, error),
         }
     }
 
-    /// Rolls a batch back and gives each of its commits a transaction of its own.
-    /// The last one is where SQLite failed, if it was not at COMMIT.
-    fn one_by_one(&mut self, batch: Vec<Decided>) {
-        if let Err(error) = self.appender.roll_back() {
-            return self.fence(batch, at_commit(error));
+    /// Rolls a batch back and gives each of its jobs a transaction of its own, so that
+    /// only the one at fault fails.
+    fn one_by_one(&mut self, mut batch: Vec<Job>, error: StoreError) {
+        if let Err(error) = self.roll_back() {
+            return self.fence(batch, &at_commit(error));
         }
-        let alone = batch.len() == 1;
-        for (job, decided) in batch {
-            match decided {
-                // It had the transaction to itself already.
-                Err(AppendError::Store(error)) if alone => {
-                    self.rest_if_full(&error);
-                    refuse(job, error);
-                }
-                _ => self.alone(job),
-            }
+        // It had the transaction to itself already.
+        if batch.len() == 1 {
+            self.rest_if_full(&error);
+            return batch.drain(..).for_each(|job| job.refuse(copy(&error)));
+        }
+        for job in batch {
+            self.alone(job);
         }
     }
 
-    fn alone(&mut self, job: Job) {
+    fn alone(&mut self, mut job: Job) {
         if self.fenced {
-            return refuse(job, fenced());
+            return job.refuse(fenced());
         }
-        if let Err(error) = self.appender.begin() {
-            return refuse(job, fault(error, "taking the write lock"));
+        if let Err(error) = self.begin() {
+            let _ = self.roll_back();
+            return job.refuse(fault(error, "taking the write lock"));
         }
-        let decided = match self.appender.apply(&job.request, job.now) {
-            Ok(receipt) => Ok(receipt),
-            Err(Failure::Refused(error)) => Err(error),
-            Err(Failure::Broken(error)) => {
-                return self.one_by_one(vec![(job, Err(error.into()))]);
-            }
-        };
-        match self.appender.commit() {
-            Ok(()) => answer(vec![(job, decided)]),
-            Err(error) => self.commit_failed(vec![(job, decided)], error),
+        match self.apply(&mut job) {
+            Ok(()) => self.commit(vec![job]),
+            Err(error) => self.one_by_one(vec![job], error),
         }
     }
 
-    fn commit_failed(&mut self, batch: Vec<Decided>, error: rusqlite::Error) {
+    fn commit_failed(&mut self, batch: Vec<Job>, error: rusqlite::Error) {
         let error = at_commit(error);
         if error.kind() == StoreErrorKind::Unknown {
-            return self.fence(batch, error);
+            return self.fence(batch, &error);
         }
-        if let Err(error) = self.appender.roll_back() {
-            return self.fence(batch, at_commit(error));
+        if let Err(error) = self.roll_back() {
+            return self.fence(batch, &at_commit(error));
         }
         self.rest_if_full(&error);
-        let (kind, text) = (error.kind(), error.to_string());
-        for (job, _) in batch {
-            refuse(job, StoreError::new(kind, text.clone()));
+        for job in batch {
+            job.refuse(copy(&error));
         }
     }
 
     /// Whether the batch will be there after a crash cannot be told: say so, and
     /// write no more, since a later commit could make it durable or overwrite it.
-    fn fence(&mut self, batch: Vec<Decided>, error: StoreError) {
+    fn fence(&mut self, batch: Vec<Job>, error: &StoreError) {
         self.fenced = true;
-        let _ = self.appender.roll_back();
-        let text = error.to_string();
-        for (job, _) in batch {
-            refuse(job, StoreError::new(StoreErrorKind::Unknown, text.clone()));
+        let _ = self.roll_back();
+        for job in batch {
+            job.refuse(StoreError::new(StoreErrorKind::Unknown, error.to_string()));
         }
     }
 
     /// The write lock could not be had: whoever is waiting has waited for it too.
-    fn refuse_waiting(
-        &mut self,
-        first: Job,
-        queue: &mut mpsc::Receiver<Job>,
-        error: rusqlite::Error,
-    ) {
+    fn refuse_waiting(&mut self, first: Job, queue: &mut Receiver<Job>, error: rusqlite::Error) {
         let error = fault(error, "taking the write lock");
+        let _ = self.roll_back();
         self.rest_if_full(&error);
-        let _ = self.appender.roll_back();
-        let kind = error.kind();
-        refuse(first, error);
-        while let Some(job) = take(queue) {
-            refuse(job, StoreError::new(kind, "taking the write lock"));
+        let mut waiting = Some(first);
+        while let Some(job) = waiting {
+            job.refuse(copy(&error));
+            waiting = self.next(queue);
+        }
+    }
+
+    /// Strips what was removed, in small transactions between those of others.
+    fn compact(&mut self, asked: Asked<(), Compacted>, queue: &mut Receiver<Job>) {
+        let mut compacted = Compacted::default();
+        loop {
+            let stripped = match self.strip_some(&asked) {
+                Ok(stripped) => stripped,
+                Err(error) => return asked.tell(Err(error)),
+            };
+            compacted.events += u64::try_from(stripped).unwrap_or_default();
+            if stripped < Self::STRIPPED_MAX {
+                return asked.tell(Ok(compacted));
+            }
+            if let Some(job) = self.next(queue) {
+                self.batch(job, queue);
+            }
+        }
+    }
+
+    fn strip_some(&mut self, asked: &Asked<(), Compacted>) -> Result<i64, StoreError> {
+        if self.fenced {
+            return Err(fenced());
+        }
+        let sql = |error| fault(error, "compacting");
+        if let Err(error) = self.begin() {
+            let _ = self.roll_back();
+            return Err(sql(error));
+        }
+        let mut desk = Desk {
+            transaction: &mut self.transaction,
+            streams: &mut self.streams,
+            now: asked.now,
+        };
+        match strip(self.conn, &mut desk, &mut self.names, Self::STRIPPED_MAX) {
+            Ok(stripped) => match self.transaction.commit() {
+                Ok(()) => Ok(stripped),
+                Err(error) => {
+                    let error = at_commit(error);
+                    self.fenced |= error.kind() == StoreErrorKind::Unknown;
+                    let _ = self.roll_back();
+                    Err(error)
+                }
+            },
+            Err(failure) => {
+                self.roll_back().map_err(sql)?;
+                Err(failure.into_store_error())
+            }
         }
     }
 
@@ -184,25 +293,14 @@ impl<'c> Writer<'c> {
     }
 }
 
-/// The next commit that is waiting already, if its caller still is.
-fn take(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
-    loop {
-        let job = queue.try_recv().ok()?;
-        if !job.answer.is_closed() {
-            return Some(job);
+/// The same error for another caller: a cause cannot be told twice, so its text is.
+fn copy(error: &StoreError) -> StoreError {
+    match std::error::Error::source(error) {
+        Some(source) => {
+            StoreError::new(error.kind(), error.context()).with_source(source.to_string())
         }
+        None => StoreError::new(error.kind(), error.context()),
     }
-}
-
-fn answer(batch: Vec<Decided>) {
-    for (job, decided) in batch {
-        // A caller that is gone learns the outcome by sending the same again.
-        let _ = job.answer.send(decided);
-    }
-}
-
-fn refuse(job: Job, error: StoreError) {
-    let _ = job.answer.send(Err(error.into()));
 }
 
 fn fenced() -> StoreError {

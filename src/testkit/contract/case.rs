@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::store::{Direction, Duplicate, PageBounds};
+use crate::store::{Direction, Duplicate, PageBounds, Removal};
 use crate::version::{ExpectedVersion, StreamState};
 
 /// One promise of the contract, as a story that every store tells the same.
@@ -36,6 +36,20 @@ pub enum Step {
         drafts: Vec<Draft>,
         /// How many of them must be answered what, whichever they are.
         answers: Vec<(usize, Answer)>,
+    },
+    /// Events of a stream are removed, or it is sealed.
+    Remove {
+        /// The stream.
+        stream: String,
+        /// What is to become of it.
+        removal: Removal,
+        /// What must be answered.
+        answer: Answer,
+    },
+    /// Removed events are stripped of what they hold.
+    Compact {
+        /// How many of them must be.
+        events: u64,
     },
     /// The store is closed and opened again.
     Restart,
@@ -93,6 +107,8 @@ pub struct DraftAppend {
     pub stream: String,
     /// What is expected of it.
     pub expected: ExpectedVersion,
+    /// The generation that is expected of it, where one is.
+    pub generation: Option<u64>,
     /// The events.
     pub events: Vec<DraftEvent>,
 }
@@ -171,6 +187,24 @@ pub enum Answer {
         max: usize,
         /// What was sent.
         value: usize,
+    },
+    /// The removal was done, or had been before.
+    Removed {
+        /// The stream's version.
+        version: u64,
+        /// The stream's generation then.
+        generation: u64,
+        /// The stream's state then.
+        state: StreamState,
+        /// Whether anything was written.
+        changed: bool,
+    },
+    /// It truncates beyond the stream's version.
+    TruncateBeyond {
+        /// Before which version.
+        before: u64,
+        /// The stream's version.
+        version: u64,
     },
     /// It names no stream.
     Empty,
@@ -291,6 +325,7 @@ impl fmt::Display for DraftAppend {
             stream,
             expected,
             events,
+            ..
         } = self;
         if events.is_empty() {
             return write!(f, "check {stream:?}, expecting {expected}");

@@ -9,6 +9,8 @@ mod names;
 mod payloads;
 mod races;
 mod reads;
+mod removal;
+mod removed;
 mod repeats;
 mod several;
 mod streams;
@@ -28,6 +30,8 @@ pub(super) fn all() -> Vec<Case> {
         payloads::cases(),
         reads::cases(),
         streams::cases(),
+        removal::cases(),
+        removed::cases(),
     ]
     .concat()
 }

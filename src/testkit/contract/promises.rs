@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::case::{Draft, DraftAppend};
+use super::ledger::Ledger;
 use super::runner::{Differs, same};
 use crate::event::RecordedEvent;
 use crate::ids::StreamId;
 use crate::store::{Receipt, Store, StoreError, StreamInfo};
-use crate::version::{Generation, Position, StreamState};
+use crate::version::Position;
 
 /// Events and streams that are looked up one by one after a case; of more, every
 /// so many.
@@ -19,13 +20,17 @@ pub(super) fn broken(error: StoreError) -> Differs {
     Differs::new("an answer", format!("{}: {error}", error.code()))
 }
 
-/// Every event of a store, which its head agrees with.
+/// Every event that can be read.
 pub(super) async fn snapshot(store: &Store) -> Result<Vec<RecordedEvent>, Differs> {
-    let events = store.read_all().collect().await.map_err(broken)?;
+    store.read_all().collect().await.map_err(broken)
+}
+
+/// A store holds what it must.
+pub(super) async fn holds(store: &Store, ledger: &Ledger) -> Result<(), Differs> {
+    let found = snapshot(store).await?;
+    same_events("what the step before left", &ledger.readable(), &found)?;
     let head = store.head().await.map_err(broken)?;
-    let last = events.last().map_or(Position::ZERO, |event| event.position);
-    same("the head", &last, &head)?;
-    Ok(events)
+    same("the head", &ledger.head(), &head)
 }
 
 /// Refuses events that are not these, showing the first that differs only.
@@ -107,53 +112,52 @@ fn is_what_was_sent(
 }
 
 /// Everything that a store must tell about itself, whichever way it is asked.
-pub(super) async fn kept(store: &Store, all: &[RecordedEvent]) -> Result<(), Differs> {
-    ordered(all)?;
-    let mut backwards = store
-        .read_all()
-        .backwards()
-        .collect()
-        .await
-        .map_err(broken)?;
+pub(super) async fn kept(store: &Store, ledger: &Ledger) -> Result<(), Differs> {
+    ordered(ledger)?;
+    let all = ledger.readable();
+    let backwards = store.read_all().backwards().collect().await;
+    let mut backwards = backwards.map_err(broken)?;
     backwards.reverse();
-    same_events("all events, read backwards", all, &backwards)?;
+    same_events("all events, read backwards", &all, &backwards)?;
 
     let mut streams: BTreeMap<&StreamId, Vec<RecordedEvent>> = BTreeMap::new();
-    for event in all {
-        streams
-            .entry(&event.stream)
-            .or_default()
-            .push(event.clone());
+    for event in &all {
+        let events = streams.entry(&event.stream).or_default();
+        events.push(event.clone());
     }
-    let described: Vec<StreamInfo> = streams
-        .iter()
-        .map(|(stream, events)| describe(stream, events))
-        .collect();
+    let described = ledger.streams();
     let listed = store.list_streams().collect().await.map_err(broken)?;
     same("streams listed", &described, &listed)?;
 
-    let every = streams.len() / LOOK_UPS_MAX + 1;
-    for ((stream, events), described) in streams.iter().zip(&described).step_by(every) {
-        one_stream(store, stream, events, described).await?;
+    let every = described.len() / LOOK_UPS_MAX + 1;
+    for described in described.iter().step_by(every) {
+        let events = streams
+            .get(&described.stream)
+            .map_or(&[][..], Vec::as_slice);
+        one_stream(store, &described.stream, events, described).await?;
     }
-    let every = all.len() / LOOK_UPS_MAX + 1;
-    for event in all.iter().step_by(every) {
+    let every = ledger.written.len() / LOOK_UPS_MAX + 1;
+    for event in ledger.written.iter().step_by(every) {
+        let readable = all
+            .iter()
+            .find(|readable| readable.position == event.position);
         let found = store.find_event(&event.stream, event.id).await;
-        same(
-            "the event found by its id",
-            &Some(event),
-            &found.map_err(broken)?.as_ref(),
-        )?;
+        let found = found.map_err(broken)?;
+        same("the event found by its id", &readable, &found.as_ref())?;
     }
     Ok(())
 }
 
 /// Positions and versions count without a gap, and time does not go back.
-fn ordered(all: &[RecordedEvent]) -> Result<(), Differs> {
+fn ordered(ledger: &Ledger) -> Result<(), Differs> {
     let mut versions: BTreeMap<&StreamId, u64> = BTreeMap::new();
     let mut recorded_at = None;
-    for (position, event) in (1..).zip(all) {
-        same("position", &position, &event.position.get())?;
+    let written = ledger.written.iter().map(|event| event.position);
+    let mut positions: Vec<_> = written.chain(ledger.markers.iter().copied()).collect();
+    positions.sort_unstable();
+    let dense: Vec<_> = (1..).take(positions.len()).map(Position::new).collect();
+    same("positions", &dense, &positions)?;
+    for event in &ledger.written {
         let version = versions.entry(&event.stream).or_default();
         *version += 1;
         same("version", &*version, &event.version.get())?;
@@ -164,19 +168,6 @@ fn ordered(all: &[RecordedEvent]) -> Result<(), Differs> {
         recorded_at = at;
     }
     Ok(())
-}
-
-/// What `stream_info` must say.
-fn describe(stream: &StreamId, events: &[RecordedEvent]) -> StreamInfo {
-    let last = events.last();
-    StreamInfo {
-        stream: stream.clone(),
-        version: last.map(|event| event.version).unwrap_or_default(),
-        generation: Generation::ZERO,
-        state: StreamState::Live,
-        last_position: last.map(|event| event.position),
-        last_event: last.map(|event| event.id),
-    }
 }
 
 async fn one_stream(

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use futures_core::Stream;
 
 use super::case::{Read, StreamList};
+use super::ledger::Ledger;
 use super::promises::{broken, same_events};
 use super::runner::{Differs, same};
 use crate::event::RecordedEvent;
@@ -14,12 +15,13 @@ use crate::ids::{EventType, InvalidName, StreamId};
 use crate::store::{AllPage, Direction, ReadAll, ReadStream, Store, StoreError, StreamPage};
 use crate::version::{Position, Version};
 
-/// The events, and for one stream its version. `all` is what the store holds.
+/// The events, and for one stream its version.
 pub(super) async fn read(
     store: &Store,
     read: &Read,
-    all: &[RecordedEvent],
+    ledger: &Ledger,
 ) -> Result<(Vec<RecordedEvent>, Option<u64>), Differs> {
+    let all = &ledger.readable();
     let (events, version) = match &read.stream {
         Some(stream) => {
             let asked = of_stream(store.read_stream(&stream_id(stream)?), read)?;
@@ -28,7 +30,8 @@ pub(super) async fn read(
         }
         None => {
             let asked = of_all(store.read_all(), read)?;
-            (every_stream(asked, read, all).await?, None)
+            let head = ledger.head().get();
+            (every_stream(asked, read, all.len(), head).await?, None)
         }
     };
     for event in &events {
@@ -139,10 +142,14 @@ async fn one_stream(
 async fn every_stream(
     asked: ReadAll,
     read: &Read,
-    all: &[RecordedEvent],
+    stored: usize,
+    head: u64,
 ) -> Result<Vec<RecordedEvent>, Differs> {
-    let pages: Vec<AllPage> = drain(asked.clone().pages(), all.len() + 2).await?;
-    scans_on(&pages, read, all.len() as u64)?;
+    let pages_max = usize::try_from(head)
+        .unwrap_or(usize::MAX)
+        .saturating_add(2);
+    let pages: Vec<AllPage> = drain(asked.clone().pages(), pages_max).await?;
+    scans_on(&pages, read, head)?;
     let events = asked.clone().collect().await.map_err(broken)?;
     let mut paged = Vec::new();
     for page in pages {
@@ -150,7 +157,7 @@ async fn every_stream(
         paged.extend(page.events);
     }
     same_events("events in pages", &events, &paged)?;
-    let one_by_one = drain(asked.events(), all.len()).await?;
+    let one_by_one = drain(asked.events(), stored).await?;
     same_events("events one by one", &events, &one_by_one)?;
     Ok(events)
 }

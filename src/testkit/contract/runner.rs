@@ -9,11 +9,11 @@ use futures_core::future::BoxFuture;
 
 use super::Subject;
 use super::case::{Answer, Case, Draft, DraftAppend, Read, Step, StreamList};
+use super::ledger::Ledger;
 use super::promises::{self, snapshot};
 use super::reads;
-use super::sent::{Names, answer, event_id};
-use crate::event::RecordedEvent;
-use crate::store::{AppendError, Receipt, Store};
+use super::sent::{Names, answer, event_id, removed};
+use crate::store::{AppendError, Receipt, Removal, Store};
 use crate::version::StreamState;
 
 /// Runs one case on an empty store.
@@ -28,7 +28,7 @@ use crate::version::StreamState;
 pub async fn run(case: &Case, subject: &mut dyn Subject) -> Result<(), Failure> {
     let mut run = Run {
         names: Names::of(case),
-        left: Vec::new(),
+        ledger: Ledger::default(),
         keyed: HashMap::new(),
         subject,
     };
@@ -123,8 +123,8 @@ type Sent<'a> = (&'a Draft, Result<Receipt, AppendError>);
 struct Run<'a> {
     subject: &'a mut dyn Subject,
     names: Names,
-    /// What the step before left in the store.
-    left: Vec<RecordedEvent>,
+    /// What the steps before left in the store.
+    ledger: Ledger,
     /// The first receipt under each key, by stream and key.
     keyed: HashMap<(String, String), Receipt>,
 }
@@ -134,6 +134,12 @@ impl Run<'_> {
         match step {
             Step::Commit { draft, answer } => self.commit(draft, answer).await,
             Step::Race { drafts, answers } => self.race(drafts, answers).await,
+            Step::Remove {
+                stream,
+                removal,
+                answer,
+            } => self.remove(stream, *removal, answer).await,
+            Step::Compact { events } => self.compact(*events).await,
             Step::Restart => {
                 self.subject.restart().await;
                 Ok(())
@@ -159,8 +165,7 @@ impl Run<'_> {
         let Some(store) = stores.first().cloned() else {
             return Err(Differs::new("a store to run on", "none"));
         };
-        let found = snapshot(&store).await?;
-        promises::same_events("what the step before left", &self.left, &found)?;
+        promises::holds(&store, &self.ledger).await?;
         Ok((store, stores))
     }
 
@@ -219,13 +224,15 @@ impl Run<'_> {
     /// What was sent is in the store if it was appended, and nothing else is new.
     async fn effects(&mut self, store: &Store, sent: &[Sent<'_>]) -> Result<(), Differs> {
         let after = snapshot(store).await?;
-        let (old, new) = after.split_at(self.left.len().min(after.len()));
-        promises::same_events("what was there before", &self.left, old)?;
+        let before = self.ledger.readable();
+        let (old, new) = after.split_at(before.len().min(after.len()));
+        promises::same_events("what was there before", &before, old)?;
+        self.ledger.written.extend(new.iter().cloned());
         let mut new_expected = 0;
         for (draft, answered) in sent {
             match answered {
                 Ok(receipt) => {
-                    promises::receipt(draft, receipt, &after)?;
+                    promises::receipt(draft, receipt, &self.ledger.written)?;
                     if !receipt.replayed {
                         new_expected += draft.events_count();
                         self.remember(draft, receipt);
@@ -249,8 +256,43 @@ impl Run<'_> {
                 self.recall(draft, (stream.to_string(), key.clone()), receipt)?;
             }
         }
-        self.left = after;
         Ok(())
+    }
+
+    async fn remove(
+        &mut self,
+        stream: &str,
+        removal: Removal,
+        expected: &Answer,
+    ) -> Result<(), Differs> {
+        let (store, _) = self.stores().await?;
+        let stream = reads::stream_id(stream)?;
+        let answered = match removal {
+            Removal::Delete(expected) => store.delete(&stream, expected).await,
+            Removal::TruncateBefore(version) => store.truncate_before(&stream, version).await,
+            Removal::Close(expected) => store.close_stream(&stream, expected).await,
+        };
+        let got = removed(&self.names, &answered);
+        if !expected.admits(&got) {
+            return Err(differing(expected, &got));
+        }
+        if let Ok(removed) = answered {
+            let events_removed = removed.changed && !matches!(removal, Removal::Close(_));
+            same(
+                "a marker's position",
+                &events_removed,
+                &removed.position.is_some(),
+            )?;
+            self.ledger.note(removal, &removed);
+        }
+        promises::holds(&store, &self.ledger).await
+    }
+
+    async fn compact(&mut self, events: u64) -> Result<(), Differs> {
+        let (store, _) = self.stores().await?;
+        let compacted = store.compact().await.map_err(promises::broken)?;
+        same("events stripped", &events, &compacted.events)?;
+        promises::holds(&store, &self.ledger).await
     }
 
     fn remember(&mut self, draft: &Draft, receipt: &Receipt) {
@@ -282,7 +324,7 @@ impl Run<'_> {
         version: Option<u64>,
     ) -> Result<(), Differs> {
         let (store, _) = self.stores().await?;
-        let (read, reported) = reads::read(&store, read, &self.left).await?;
+        let (read, reported) = reads::read(&store, read, &self.ledger).await?;
         let read: Vec<String> = read.iter().map(|event| self.names.name(event.id)).collect();
         same("events", &events, &read.as_slice())?;
         same("version", &version, &reported)
@@ -298,10 +340,9 @@ impl Run<'_> {
         let (store, _) = self.stores().await?;
         let info = store.stream_info(&reads::stream_id(stream)?).await;
         let info = info.map_err(promises::broken)?;
-        let state = match version {
-            0 => StreamState::NeverWritten,
-            _ => StreamState::Live,
-        };
+        let streams = self.ledger.streams();
+        let known = streams.iter().find(|known| known.stream == info.stream);
+        let state = known.map_or_else(StreamState::default, |known| known.state);
         let got = (info.version.get(), info.state);
         same("version and state", &(version, state), &got)
     }
@@ -323,7 +364,7 @@ impl Run<'_> {
 
     async fn promises(&mut self) -> Result<(), Differs> {
         let (store, _) = self.stores().await?;
-        promises::kept(&store, &self.left).await
+        promises::kept(&store, &self.ledger).await
     }
 }
 
@@ -375,6 +416,10 @@ impl fmt::Display for Step {
                 let first = drafts.first();
                 first.map_or(Ok(()), |first| write!(f, ", the first: {first}"))
             }
+            Self::Remove {
+                stream, removal, ..
+            } => write!(f, "{removal:?} of {stream:?}"),
+            Self::Compact { .. } => f.write_str("compact"),
             Self::Restart => f.write_str("restart"),
             Self::Read { read, .. } => write!(f, "{read:?}"),
             Self::List { list, .. } => write!(f, "{list:?}"),

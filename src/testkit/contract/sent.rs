@@ -11,7 +11,8 @@ use crate::conflict::{Conflicts, UnseenEvents, VersionConflict};
 use crate::event::{InvalidEvent, Metadata, NewEvent};
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::store::{AppendError, Commit, Fingerprint, InvalidCommit, Receipt};
+use crate::store::{AppendError, Commit, Fingerprint, InvalidCommit, Receipt, Removed};
+use crate::version::Generation;
 
 /// The id that belongs to a name. The same in every stream.
 pub(super) fn event_id(name: &str) -> EventId {
@@ -72,7 +73,11 @@ impl DraftAppend {
         let stream = self.stream.parse().map_err(|_| Answer::InvalidName)?;
         let events = self.events.iter().map(DraftEvent::build);
         let events: Vec<NewEvent> = events.collect::<Result<_, _>>()?;
-        Ok(commit.append(stream, self.expected, events))
+        let commit = commit.append(stream, self.expected, events);
+        Ok(match self.generation {
+            Some(generation) => commit.at_generation(Generation::new(generation)),
+            None => commit,
+        })
     }
 }
 
@@ -124,6 +129,23 @@ pub(super) fn answer(names: &Names, got: &Result<Receipt, AppendError>) -> Answe
         Ok(receipt) => return Answer::Appended(spans(receipt)),
         Err(error) => error,
     };
+    refusal(names, error)
+}
+
+/// What a store answered to a removal.
+pub(super) fn removed(names: &Names, got: &Result<Removed, AppendError>) -> Answer {
+    match got {
+        Ok(removed) => Answer::Removed {
+            version: removed.version.get(),
+            generation: removed.generation.get(),
+            state: removed.state,
+            changed: removed.changed,
+        },
+        Err(error) => refusal(names, error),
+    }
+}
+
+fn refusal(names: &Names, error: &AppendError) -> Answer {
     let other = || Answer::Other(format!("{}: {error}", error.code()));
     match error {
         AppendError::Conflict(conflicts) => {
@@ -155,6 +177,12 @@ pub(super) fn answer(names: &Names, got: &Result<Receipt, AppendError>) -> Answe
         AppendError::Invalid(InvalidCommit::StreamTwice(stream)) => {
             Answer::StreamTwice(stream.to_string())
         }
+        AppendError::Invalid(InvalidCommit::TruncateBeyond {
+            before, version, ..
+        }) => Answer::TruncateBeyond {
+            before: before.get(),
+            version: version.get(),
+        },
         AppendError::Invalid(InvalidCommit::Key) => Answer::InvalidKey,
         AppendError::Invalid(InvalidCommit::Metadata { stream, id }) => Answer::InvalidMetadata {
             stream: stream.to_string(),

@@ -1,10 +1,12 @@
 //! The words that cases are written in. Each makes one piece of data of `case`.
 
+pub(super) use super::read_words::{list, read, read_all};
+
 use super::case::{
     Answer, Case, Draft, DraftAppend, DraftEvent, DraftPayload, Read, Span, Step, StreamList,
     Unseen, Violation,
 };
-use crate::store::{Direction, Duplicate};
+use crate::store::{Duplicate, Removal};
 use crate::version::{ExpectedVersion, StreamState, Version};
 
 pub(super) fn case(name: &'static str) -> Case {
@@ -34,6 +36,34 @@ impl Case {
             drafts: drafts.into_iter().collect(),
             answers: answers.into_iter().collect(),
         })
+    }
+
+    pub(super) fn deletes(self, stream: &str, expected: ExpectedVersion, answer: Answer) -> Self {
+        self.removes(stream, Removal::Delete(expected), answer)
+    }
+
+    pub(super) fn truncates(self, stream: &str, before: u64, answer: Answer) -> Self {
+        self.removes(
+            stream,
+            Removal::TruncateBefore(Version::new(before)),
+            answer,
+        )
+    }
+
+    pub(super) fn closes(self, stream: &str, expected: ExpectedVersion, answer: Answer) -> Self {
+        self.removes(stream, Removal::Close(expected), answer)
+    }
+
+    fn removes(self, stream: &str, removal: Removal, answer: Answer) -> Self {
+        self.step(Step::Remove {
+            stream: stream.into(),
+            removal,
+            answer,
+        })
+    }
+
+    pub(super) fn compacts(self, events: u64) -> Self {
+        self.step(Step::Compact { events })
     }
 
     pub(super) fn restart(self) -> Self {
@@ -134,8 +164,17 @@ impl Draft {
         self.appends.push(DraftAppend {
             stream: stream.into(),
             expected,
+            generation: None,
             events: events.into_iter().map(Into::into).collect(),
         });
+        self
+    }
+
+    /// Of the stream named last.
+    pub(super) fn at_generation(mut self, generation: u64) -> Self {
+        if let Some(append) = self.appends.last_mut() {
+            append.generation = Some(generation);
+        }
         self
     }
 
@@ -283,11 +322,44 @@ impl From<(&str, ExpectedVersion, u64)> for Violation {
     }
 }
 
+/// Version, generation, state after a removal that was done.
+pub(super) const fn removed(version: u64, generation: u64, state: StreamState) -> Answer {
+    Answer::Removed {
+        version,
+        generation,
+        state,
+        changed: true,
+    }
+}
+
+/// The same where there was nothing to do.
+pub(super) const fn removed_before(version: u64, generation: u64, state: StreamState) -> Answer {
+    Answer::Removed {
+        version,
+        generation,
+        state,
+        changed: false,
+    }
+}
+
+pub(super) const fn truncates_beyond(before: u64, version: u64) -> Answer {
+    Answer::TruncateBeyond { before, version }
+}
+
+pub(super) fn closed<V: Into<Violation>>(violations: impl IntoIterator<Item = V>) -> Answer {
+    Answer::Closed(violations.into_iter().map(Into::into).collect())
+}
+
 pub(super) fn violated(stream: &str, expected: ExpectedVersion, actual: u64) -> Violation {
     (stream, expected, actual).into()
 }
 
 impl Violation {
+    pub(super) const fn in_state(mut self, state: StreamState) -> Self {
+        self.state = state;
+        self
+    }
+
     /// All that was not seen.
     pub(super) fn unseen(mut self, events: &[&str]) -> Self {
         self.unseen = Some(Unseen {
@@ -357,94 +429,5 @@ pub(super) fn invalid_metadata(stream: &str, event: &str) -> Answer {
     Answer::InvalidMetadata {
         stream: stream.into(),
         event: event.into(),
-    }
-}
-
-pub(super) fn read(stream: &str) -> Read {
-    Read {
-        stream: Some(stream.into()),
-        ..Read::default()
-    }
-}
-
-pub(super) fn read_all() -> Read {
-    Read::default()
-}
-
-impl Read {
-    pub(super) const fn from(mut self, number: u64) -> Self {
-        self.from = Some(number);
-        self
-    }
-
-    pub(super) const fn to(mut self, number: u64) -> Self {
-        self.to = Some(number);
-        self
-    }
-
-    pub(super) const fn backwards(mut self) -> Self {
-        self.direction = Direction::Backwards;
-        self
-    }
-
-    pub(super) const fn limit(mut self, events: u64) -> Self {
-        self.limit = Some(events);
-        self
-    }
-
-    pub(super) fn of_type(mut self, event_type: &str) -> Self {
-        self.types.push(event_type.into());
-        self
-    }
-
-    pub(super) fn category(mut self, category: &str) -> Self {
-        self.categories.push(category.into());
-        self
-    }
-
-    pub(super) fn prefix(mut self, prefix: &str) -> Self {
-        self.prefixes.push(prefix.into());
-        self
-    }
-
-    pub(super) const fn pages_of(mut self, events_max: u32) -> Self {
-        self.bounds.events_max = events_max;
-        self
-    }
-
-    pub(super) const fn page_bytes(mut self, bytes_max: usize) -> Self {
-        self.bounds.bytes_max = bytes_max;
-        self
-    }
-
-    pub(super) const fn scanning(mut self, scan_max: u32) -> Self {
-        self.bounds.scan_max = scan_max;
-        self
-    }
-}
-
-pub(super) fn list() -> StreamList {
-    StreamList::default()
-}
-
-impl StreamList {
-    pub(super) fn category(mut self, category: &str) -> Self {
-        self.category = Some(category.into());
-        self
-    }
-
-    pub(super) fn prefix(mut self, prefix: &str) -> Self {
-        self.prefix = Some(prefix.into());
-        self
-    }
-
-    pub(super) fn after(mut self, stream: &str) -> Self {
-        self.after = Some(stream.into());
-        self
-    }
-
-    pub(super) const fn limit(mut self, streams: u64) -> Self {
-        self.limit = Some(streams);
-        self
     }
 }

@@ -1,0 +1,417 @@
+//! What a store in memory holds: one list of what happened, and for each stream where
+//! its events stand in it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::to_micros;
+use crate::event::{Metadata, RecordedEvent};
+use crate::ids::{EventId, EventType, StreamId};
+use crate::payload::Payload;
+use crate::store::backend::{
+    AllPage, AllQuery, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
+};
+use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::facts::StreamFacts;
+use crate::store::receipt::{AppendReceipt, Receipt};
+use crate::store::removal::{Compacted, RemovalRequest, RemovalVerdict, Removed, judge_removal};
+use crate::store::scan::{Direction, Scan, numbers};
+use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge};
+use crate::version::{Counter, Generation, Position, StreamState, Version};
+
+/// All that a store in memory holds.
+#[derive(Default)]
+pub(super) struct Log {
+    /// What happened; that at position p stands at index p - 1.
+    entries: Vec<Entry>,
+    streams: BTreeMap<StreamId, Stream>,
+    /// Whether the store is closed.
+    pub(super) closed: bool,
+}
+
+enum Entry {
+    /// An event, and whether its payload and metadata were stripped.
+    Event(RecordedEvent, Payloads),
+    /// Events were removed.
+    Marker { recorded_at: DateTime<Utc> },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Payloads {
+    Kept,
+    Stripped,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// The positions of its events; that of version v stands at index v - 1.
+    positions: Vec<Position>,
+    versions: HashMap<EventId, Version>,
+    keys: HashMap<String, (CommitKey, Receipt)>,
+    generation: Generation,
+    removed_to: Version,
+    closed: bool,
+    deleted_at: Vec<Version>,
+}
+
+impl Stream {
+    fn facts(&self) -> StreamFacts {
+        StreamFacts {
+            version: Version::new(self.positions.len() as u64),
+            generation: self.generation,
+            removed_to: self.removed_to,
+            closed: self.closed,
+        }
+    }
+}
+
+impl Log {
+    pub(super) fn commit(
+        &mut self,
+        request: CommitRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, AppendError> {
+        self.look_up_key(&request)?;
+        let targets: Vec<_> = request
+            .appends
+            .iter()
+            .map(|append| self.target(append))
+            .collect();
+        let receipt = match judge(&targets) {
+            Verdict::Refuse(error) => return Err(error),
+            Verdict::Answer(receipt) => receipt,
+            Verdict::Write => self.write(&request.appends, now)?,
+        };
+        if let (Some(key), false, Some(anchor)) =
+            (request.key, receipt.replayed, request.appends.first())
+        {
+            let stream = self.streams.entry(anchor.stream.clone()).or_default();
+            stream.keys.insert(key.key.clone(), (key, receipt.clone()));
+        }
+        Ok(receipt)
+    }
+
+    /// A key that took effect decides before anything else is looked at.
+    fn look_up_key(&self, request: &CommitRequest) -> Result<(), AppendError> {
+        let (Some(sent), Some(anchor)) = (&request.key, request.appends.first()) else {
+            return Ok(());
+        };
+        let stream = anchor.stream.clone();
+        let known = self
+            .streams
+            .get(&stream)
+            .and_then(|stream| stream.keys.get(&sent.key));
+        let key = sent.key.clone();
+        match known {
+            None => Ok(()),
+            Some((known, receipt)) if known.fingerprint == sent.fingerprint => {
+                let mut receipt = receipt.clone();
+                receipt.replayed = true;
+                Err(AppendError::AlreadyCommitted {
+                    stream,
+                    key,
+                    receipt,
+                })
+            }
+            Some(_) => Err(AppendError::KeyReused { stream, key }),
+        }
+    }
+
+    fn target<'a>(&self, append: &'a AppendRequest) -> Target<'a> {
+        let stored = |stream: &Stream| {
+            let sent = append.events.iter();
+            sent.map(|sent| {
+                let version = *stream.versions.get(&sent.id)?;
+                let (stored, payloads) = self.entry(&append.stream, version)?;
+                let same_type = stored.event_type == sent.event_type;
+                let same_payload = payloads == Payloads::Stripped || stored.payload == sent.payload;
+                Some(StoredEvent {
+                    version,
+                    position: stored.position,
+                    same: Sameness::of(same_type, same_payload),
+                })
+            })
+            .collect()
+        };
+        Target {
+            append,
+            facts: self.facts(&append.stream),
+            stored: self
+                .streams
+                .get(&append.stream)
+                .map(stored)
+                .unwrap_or_default(),
+            deleted_at: self
+                .streams
+                .get(&append.stream)
+                .map(|stream| stream.deleted_at.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn facts(&self, stream: &StreamId) -> StreamFacts {
+        self.streams
+            .get(stream)
+            .map(Stream::facts)
+            .unwrap_or_default()
+    }
+
+    fn write(
+        &mut self,
+        appends: &[AppendRequest],
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, StoreError> {
+        let recorded_at = self.recorded_at(now);
+        let mut receipts = Vec::new();
+        for AppendRequest { stream, events, .. } in appends {
+            if events.is_empty() {
+                continue;
+            }
+            let first = self.facts(stream).version.next();
+            let log = self.streams.entry(stream.clone()).or_default();
+            for sent in events {
+                let position = Position::new(self.entries.len() as u64).next();
+                log.positions.push(position);
+                let version = Version::new(log.positions.len() as u64);
+                log.versions.insert(sent.id, version);
+                let event = RecordedEvent {
+                    id: sent.id,
+                    stream: stream.clone(),
+                    version,
+                    position,
+                    event_type: sent.event_type.clone(),
+                    schema_version: sent.schema_version,
+                    payload: sent.payload.clone(),
+                    metadata: read_metadata(sent.metadata.as_deref(), position)?,
+                    recorded_at,
+                };
+                self.entries.push(Entry::Event(event, Payloads::Kept));
+            }
+            receipts.push(AppendReceipt {
+                stream: stream.clone(),
+                first: Some(first),
+                last: Version::new(log.positions.len() as u64),
+            });
+        }
+        Ok(Receipt {
+            appends: receipts,
+            position: Some(self.head()),
+            replayed: false,
+        })
+    }
+
+    /// The clock's time, or that of the last entry if the clock went back.
+    fn recorded_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let now = to_micros(now);
+        match self.entries.last() {
+            Some(
+                Entry::Event(RecordedEvent { recorded_at, .. }, _) | Entry::Marker { recorded_at },
+            ) => now.max(*recorded_at),
+            None => now,
+        }
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        request: &RemovalRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Removed, AppendError> {
+        let facts = self.facts(&request.stream);
+        let after = match judge_removal(facts, request) {
+            RemovalVerdict::Refuse(error) => return Err(error),
+            RemovalVerdict::Nothing => {
+                return Ok(Removed::new(&request.stream, &facts, None, false));
+            }
+            RemovalVerdict::Write(after) => after,
+        };
+        let removes = after.generation != facts.generation;
+        if removes {
+            let recorded_at = self.recorded_at(now);
+            self.entries.push(Entry::Marker { recorded_at });
+        }
+        let stream = self.streams.entry(request.stream.clone()).or_default();
+        stream.generation = after.generation;
+        stream.removed_to = after.removed_to;
+        stream.closed = after.closed;
+        if removes && after.state() == StreamState::Deleted {
+            stream.deleted_at.push(after.version);
+        }
+        let position = removes.then(|| self.head());
+        Ok(Removed::new(&request.stream, &after, position, true))
+    }
+
+    pub(super) fn compact(&mut self) -> Compacted {
+        let mut compacted = Compacted::default();
+        for entry in &mut self.entries {
+            let Entry::Event(event, payloads @ Payloads::Kept) = entry else {
+                continue;
+            };
+            let stream = self.streams.get(&event.stream);
+            if stream.is_some_and(|stream| event.version <= stream.removed_to) {
+                event.payload = Payload::from_stored("null");
+                event.metadata = Metadata::default();
+                *payloads = Payloads::Stripped;
+                compacted.events += 1;
+            }
+        }
+        compacted
+    }
+
+    pub(super) fn head(&self) -> Position {
+        Position::new(self.entries.len() as u64)
+    }
+
+    fn at(&self, position: Position) -> Option<(&RecordedEvent, Payloads)> {
+        let index = usize::try_from(position.get()).ok()?.checked_sub(1)?;
+        match self.entries.get(index)? {
+            Entry::Event(event, payloads) => Some((event, *payloads)),
+            Entry::Marker { .. } => None,
+        }
+    }
+
+    fn entry(&self, stream: &StreamId, version: Version) -> Option<(&RecordedEvent, Payloads)> {
+        let index = usize::try_from(version.get()).ok()?.checked_sub(1)?;
+        self.at(*self.streams.get(stream)?.positions.get(index)?)
+    }
+
+    fn event(&self, stream: &StreamId, version: Version) -> Option<&RecordedEvent> {
+        self.entry(stream, version).map(|(event, _)| event)
+    }
+
+    pub(super) fn find(&self, stream: &StreamId, id: EventId) -> Option<RecordedEvent> {
+        let version = self.streams.get(stream)?.versions.get(&id)?;
+        self.readable(self.event(stream, *version)?).cloned()
+    }
+
+    /// The event, unless it was removed.
+    fn readable<'a>(&self, event: &'a RecordedEvent) -> Option<&'a RecordedEvent> {
+        (event.version > self.facts(&event.stream).removed_to).then_some(event)
+    }
+
+    pub(super) fn read_stream(&self, query: &StreamQuery) -> Result<StreamPage, StoreError> {
+        let facts = self.facts(&query.stream);
+        if query
+            .generation
+            .is_some_and(|generation| generation != facts.generation)
+        {
+            let doing = format!("reading stream {}", query.stream);
+            return Err(StoreError::new(StoreErrorKind::RemovedMeanwhile, doing));
+        }
+        let mut scan = query.scan;
+        scan.from = scan.from.max(facts.removed_to.next());
+        let page = page(scan, facts.version, |version| {
+            let event = self.event(&query.stream, Version::new(version))?;
+            is_any(&query.types, &event.event_type).then_some(event)
+        });
+        Ok(StreamPage {
+            events: page.events,
+            version: facts.version,
+            generation: facts.generation,
+            next: page.next.map(Version::new),
+        })
+    }
+
+    pub(super) fn read_all(&self, query: &AllQuery) -> AllPage {
+        let page = page(query.scan, self.head(), |position| {
+            let event = self.readable(self.at(Position::new(position))?.0)?;
+            passes(&query.filter, event).then_some(event)
+        });
+        AllPage {
+            events: page.events,
+            scanned_to: page.scanned_to.map(Position::new),
+            head: self.head(),
+            next: page.next.map(Position::new),
+        }
+    }
+
+    pub(super) fn list_streams(&self, query: &ListQuery) -> Vec<StreamInfo> {
+        let streams = self.streams.iter();
+        streams
+            .filter(|(id, stream)| {
+                !stream.positions.is_empty()
+                    && id.as_str().starts_with(&query.prefix)
+                    && query.after.as_ref().is_none_or(|after| *id > after)
+            })
+            .take(query.streams_max as usize)
+            .map(|(id, _)| self.info(id))
+            .collect()
+    }
+
+    pub(super) fn info(&self, stream: &StreamId) -> StreamInfo {
+        let facts = self.facts(stream);
+        let last = self.event(stream, facts.version);
+        StreamInfo {
+            stream: stream.clone(),
+            version: facts.version,
+            generation: facts.generation,
+            first_version: facts.first_version(),
+            state: facts.state(),
+            last_position: last.map(|event| event.position),
+            last_event: last.map(|event| event.id),
+        }
+    }
+}
+
+/// Reads metadata as a row holds it.
+fn read_metadata(json: Option<&str>, position: Position) -> Result<Metadata, StoreError> {
+    Metadata::from_stored(json).map_err(|error| {
+        let position = Some(position);
+        StoreError::new(StoreErrorKind::Corrupt { position }, "reading metadata").with_source(error)
+    })
+}
+
+fn is_any(types: &[EventType], event_type: &EventType) -> bool {
+    types.is_empty() || types.contains(event_type)
+}
+
+fn passes(filter: &Filter, event: &RecordedEvent) -> bool {
+    let Filter {
+        categories,
+        stream_prefixes,
+        types,
+    } = filter;
+    let stream = event.stream.as_str();
+    let category = event.stream.category();
+    (categories.is_empty() || categories.iter().any(|any| any == category))
+        && (stream_prefixes.is_empty() || stream_prefixes.iter().any(|any| stream.starts_with(any)))
+        && is_any(types, &event.event_type)
+}
+
+struct Page {
+    events: Vec<RecordedEvent>,
+    scanned_to: Option<u64>,
+    next: Option<u64>,
+}
+
+/// Walks over the numbers up to `last` until the page is full.
+fn page<'a, N: Counter>(
+    scan: Scan<N>,
+    last: N,
+    read: impl Fn(u64) -> Option<&'a RecordedEvent>,
+) -> Page {
+    let (numbers, bounds) = (numbers(&scan, last), scan.bounds);
+    let mut walk: Box<dyn Iterator<Item = u64>> = match scan.direction {
+        Direction::Forwards => Box::new(numbers),
+        Direction::Backwards => Box::new(numbers.rev()),
+    };
+    let mut events: Vec<RecordedEvent> = Vec::new();
+    let (mut scanned, mut scanned_to, mut bytes) = (0, None, 0);
+    for number in &mut walk {
+        (scanned, scanned_to) = (scanned + 1, Some(number));
+        if let Some(event) = read(number) {
+            bytes += event.payload.as_str().len();
+            events.push(event.clone());
+        }
+        let full = events.len() >= bounds.events_max as usize || bytes >= bounds.bytes_max;
+        if full || scanned >= bounds.scan_max {
+            break;
+        }
+    }
+    Page {
+        events,
+        scanned_to,
+        next: walk.next(),
+    }
+}

@@ -1,0 +1,106 @@
+//! What the writer is asked, and who waits for the answer.
+
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+
+use super::fault::Failure;
+use crate::store::commit::CommitRequest;
+use crate::store::error::{AppendError, StoreError};
+use crate::store::receipt::Receipt;
+use crate::store::removal::{Compacted, RemovalRequest, Removed};
+
+/// One thing for the writer to do.
+pub(super) enum Job {
+    Commit(Asked<CommitRequest, Receipt>),
+    Remove(Asked<RemovalRequest, Removed>),
+    Compact(Asked<(), Compacted>),
+}
+
+/// A request, and the caller that waits for its answer.
+pub(super) struct Asked<Q, A> {
+    pub(super) request: Q,
+    /// Read by the caller, so that no clock of a user's can stop the writer.
+    pub(super) now: DateTime<Utc>,
+    caller: oneshot::Sender<Result<A, AppendError>>,
+    /// What the caller will be told once the batch is on disk.
+    decided: Option<Result<A, AppendError>>,
+}
+
+/// Where an answer arrives.
+pub(super) type Answer<A> = oneshot::Receiver<Result<A, AppendError>>;
+
+impl<Q, A> Asked<Q, A> {
+    pub(super) fn new(request: Q, now: DateTime<Utc>) -> (Self, Answer<A>) {
+        let (caller, answer) = oneshot::channel();
+        let asked = Self {
+            request,
+            now,
+            caller,
+            decided: None,
+        };
+        (asked, answer)
+    }
+
+    /// Does what is asked, and keeps the answer until it may be given.
+    ///
+    /// An error is SQLite's: the transaction must be rolled back.
+    pub(super) fn decide(
+        &mut self,
+        run: impl FnOnce(&Q, DateTime<Utc>) -> Result<A, Failure>,
+    ) -> Result<(), StoreError> {
+        self.decided = Some(match run(&self.request, self.now) {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Broken(error)) => return Err(error),
+        });
+        Ok(())
+    }
+
+    pub(super) fn answer(self) {
+        if let Some(decided) = self.decided {
+            // A caller that is gone learns the outcome by asking the same again.
+            let _ = self.caller.send(decided);
+        }
+    }
+
+    pub(super) fn tell(self, told: Result<A, StoreError>) {
+        let _ = self.caller.send(told.map_err(AppendError::from));
+    }
+}
+
+impl Job {
+    /// Bytes that it adds to a batch.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Commit(asked) => asked.request.bytes(),
+            Self::Remove(_) | Self::Compact(_) => 0,
+        }
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Commit(asked) => asked.caller.is_closed(),
+            Self::Remove(asked) => asked.caller.is_closed(),
+            Self::Compact(asked) => asked.caller.is_closed(),
+        }
+    }
+
+    /// Tells the caller what was decided.
+    pub(super) fn answer(self) {
+        match self {
+            Self::Commit(asked) => asked.answer(),
+            Self::Remove(asked) => asked.answer(),
+            Self::Compact(asked) => asked.answer(),
+        }
+    }
+
+    /// Tells the caller that it could not be done.
+    pub(super) fn refuse(self, error: StoreError) {
+        match self {
+            Self::Commit(asked) => asked.tell(Err(error)),
+            Self::Remove(asked) => asked.tell(Err(error)),
+            Self::Compact(asked) => asked.tell(Err(error)),
+        }
+    }
+}

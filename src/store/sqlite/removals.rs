@@ -1,0 +1,174 @@
+//! The rows of `annalist_removals` and `annalist_markers`: what was removed from which
+//! stream, and when.
+//!
+//! Nearly every store has none of them, so nobody looks before the head says that
+//! there are.
+
+use crc32fast::Hasher;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::{corrupt, fault};
+use super::row::{stored, version};
+use crate::ids::StreamId;
+use crate::store::error::StoreError;
+use crate::store::facts::StreamFacts;
+use crate::version::{Generation, Version};
+
+/// What was removed from one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Removals {
+    pub(super) generation: i64,
+    pub(super) removed_to: i64,
+    pub(super) compacted_to: i64,
+    pub(super) closed: bool,
+}
+
+impl Removals {
+    /// A stream after a removal; what was stripped before stays stripped.
+    pub(super) fn after(self, facts: &StreamFacts) -> Self {
+        Self {
+            generation: stored(facts.generation.get()),
+            removed_to: stored(facts.removed_to.get()),
+            closed: facts.closed,
+            ..self
+        }
+    }
+
+    /// A stream at this version, as an expectation sees it.
+    pub(super) fn facts(self, version_now: Version) -> StreamFacts {
+        StreamFacts {
+            version: version_now,
+            generation: Generation::new(version(self.generation).get()),
+            removed_to: version(self.removed_to),
+            closed: self.closed,
+        }
+    }
+
+    fn checksum(self, stream: &StreamId) -> u32 {
+        let numbers = [
+            self.generation,
+            self.removed_to,
+            self.compacted_to,
+            self.closed.into(),
+        ];
+        checksum(stream, &numbers)
+    }
+}
+
+fn checksum(stream: &StreamId, numbers: &[i64]) -> u32 {
+    let mut crc = Hasher::new();
+    for number in numbers {
+        crc.update(&number.to_le_bytes());
+    }
+    crc.update(stream.as_str().as_bytes());
+    crc.finalize()
+}
+
+/// Looks up what was removed from a stream; nothing where there is no row.
+pub(super) fn find(
+    conn: &Connection,
+    number: i64,
+    stream: &StreamId,
+) -> Result<Removals, StoreError> {
+    let sql = "SELECT generation, removed_to, compacted_to, closed, checksum \
+               FROM annalist_removals WHERE stream = ?1";
+    let found = conn
+        .prepare_cached(sql)
+        .and_then(|mut rows| {
+            let read = |row: &rusqlite::Row<'_>| {
+                let removals = Removals {
+                    generation: row.get(0)?,
+                    removed_to: row.get(1)?,
+                    compacted_to: row.get(2)?,
+                    closed: row.get(3)?,
+                };
+                Ok((removals, row.get::<_, u32>(4)?))
+            };
+            rows.query_row([number], read).optional()
+        })
+        .map_err(|error| fault(error, "looking up what was removed"))?;
+    match found {
+        None => Ok(Removals::default()),
+        Some((removals, checksum)) if removals.checksum(stream) == checksum => Ok(removals),
+        Some(_) => {
+            let what = format!("checking what was removed from stream {stream}");
+            Err(corrupt(None, what))
+        }
+    }
+}
+
+/// Keeps what was removed from a stream, in place of what was kept before. The caller
+/// counts it in the head.
+pub(super) fn put(
+    conn: &Connection,
+    number: i64,
+    stream: &StreamId,
+    removals: Removals,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO annalist_removals \
+         (stream, generation, removed_to, compacted_to, closed, checksum) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        number,
+        removals.generation,
+        removals.removed_to,
+        removals.compacted_to,
+        removals.closed,
+        removals.checksum(stream),
+    ])?;
+    Ok(())
+}
+
+/// Marks a position with a removal.
+pub(super) fn mark(
+    conn: &Connection,
+    number: i64,
+    stream: &StreamId,
+    removals: Removals,
+    deleted: bool,
+    (position, recorded_at): (i64, i64),
+) -> rusqlite::Result<()> {
+    let Removals {
+        generation,
+        removed_to,
+        ..
+    } = removals;
+    let numbers = [
+        position,
+        generation,
+        removed_to,
+        deleted.into(),
+        recorded_at,
+    ];
+    conn.prepare_cached(
+        "INSERT INTO annalist_markers \
+         (position, stream, generation, removed_to, deleted, recorded_at, checksum) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        position,
+        number,
+        generation,
+        removed_to,
+        deleted,
+        recorded_at,
+        checksum(stream, &numbers),
+    ])?;
+    Ok(())
+}
+
+/// The versions at which a stream was deleted.
+pub(super) fn deleted_at(conn: &Connection, number: i64) -> rusqlite::Result<Vec<Version>> {
+    let sql = "SELECT removed_to FROM annalist_markers WHERE stream = ?1 AND deleted = 1";
+    let mut rows = conn.prepare_cached(sql)?;
+    let versions = rows.query_map([number], |row| row.get(0).map(version))?;
+    versions.collect()
+}
+
+/// Whether a position was given to a removal.
+pub(super) fn is_marker(conn: &Connection, position: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM annalist_markers WHERE position = ?1";
+    conn.prepare_cached(sql)?.exists([position])
+}

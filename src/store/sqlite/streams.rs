@@ -1,0 +1,110 @@
+//! The streams that the writer knows: their rows, and where they stand.
+//!
+//! What is kept here holds for as long as no other connection has committed an event
+//! or a removal; the writer forgets it all when one has.
+
+use hashlink::LruCache;
+use rusqlite::{Connection, OptionalExtension, Statement, params};
+
+use super::fault::Failure;
+use super::names::{category_number, stream_number};
+use super::removals::{self, Removals};
+use super::row::version;
+use crate::ids::StreamId;
+use crate::store::facts::StreamFacts;
+use crate::version::Version;
+
+/// A stream's row, and where the stream stands.
+#[derive(Clone, Copy)]
+pub(super) struct KnownStream {
+    pub(super) number: i64,
+    pub(super) category: i64,
+    pub(super) facts: StreamFacts,
+}
+
+/// The streams written last.
+pub(super) struct Streams<'c> {
+    conn: &'c Connection,
+    max_version: Statement<'c>,
+    /// Reading a version from the index costs 3 to 9 % of an append, keeping a row per
+    /// stream 20 to 50 %.
+    kept: LruCache<StreamId, KnownStream>,
+}
+
+impl<'c> Streams<'c> {
+    pub(super) fn new(conn: &'c Connection, kept_max: usize) -> rusqlite::Result<Self> {
+        let sql = "SELECT max(version) FROM annalist_events WHERE stream = ?1";
+        Ok(Self {
+            conn,
+            max_version: conn.prepare(sql)?,
+            kept: LruCache::new(kept_max.max(1)),
+        })
+    }
+
+    /// What the file holds of a stream; none if it has no row.
+    pub(super) fn known(
+        &mut self,
+        stream: &StreamId,
+        any_removals: bool,
+    ) -> Result<Option<KnownStream>, Failure> {
+        if let Some(known) = self.kept.get(stream) {
+            return Ok(Some(*known));
+        }
+        let sql = "SELECT id, category FROM annalist_streams WHERE name = ?1";
+        let row = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((number, category)) = row else {
+            return Ok(None);
+        };
+        let last: Option<i64> = self.max_version.query_row([number], |row| row.get(0))?;
+        let removals = match any_removals {
+            true => removals::find(self.conn, number, stream)?,
+            false => Removals::default(),
+        };
+        let known = KnownStream {
+            number,
+            category,
+            facts: removals.facts(last.map_or(Version::ZERO, version)),
+        };
+        self.keep(stream, known);
+        Ok(Some(known))
+    }
+
+    /// Makes the row of a stream that is written for the first time.
+    pub(super) fn create(&mut self, stream: &StreamId) -> rusqlite::Result<KnownStream> {
+        let category = stream.category();
+        let category = match category_number(self.conn, category)? {
+            Some(number) => number,
+            None => {
+                let sql = "INSERT INTO annalist_categories (name) VALUES (?1)";
+                self.conn.prepare_cached(sql)?.insert([category])?
+            }
+        };
+        // An event of this stream may come after a key of it, in one commit.
+        let number = match stream_number(self.conn, stream)? {
+            Some(number) => number,
+            None => {
+                let sql = "INSERT INTO annalist_streams (name, category) VALUES (?1, ?2)";
+                let mut insert = self.conn.prepare_cached(sql)?;
+                insert.insert(params![stream.as_str(), category])?
+            }
+        };
+        Ok(KnownStream {
+            number,
+            category,
+            facts: StreamFacts::default(),
+        })
+    }
+
+    /// Keeps where a stream stands now.
+    pub(super) fn keep(&mut self, stream: &StreamId, known: KnownStream) {
+        self.kept.insert(stream.clone(), known);
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
+    }
+}

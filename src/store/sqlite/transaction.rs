@@ -1,0 +1,148 @@
+//! The transaction that the writer holds open, and how far the store has come in it.
+
+use rusqlite::{Connection, Statement};
+
+use crate::store::error::StoreError;
+use crate::version::Position;
+
+use super::fault::{Failure, corrupt};
+
+/// The write lock, and the row of `annalist_head` while it is held.
+pub(super) struct Transaction<'c> {
+    conn: &'c Connection,
+    begin: Statement<'c>,
+    data_version: Statement<'c>,
+    read_head: Statement<'c>,
+    move_head: Statement<'c>,
+    commit: Statement<'c>,
+    /// As of the open transaction; written back when it commits.
+    head: Head,
+    /// Whether the open transaction has moved the head.
+    moved: bool,
+    /// SQLite's counter of what other connections committed. As long as it stands
+    /// still, what the writer keeps is what the file holds. None: nothing is known.
+    seen: Option<i64>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Head {
+    position: i64,
+    recorded_at: i64,
+    removals: i64,
+}
+
+/// Whether what the writer has kept of the streams still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Holds,
+    Stale,
+}
+
+impl<'c> Transaction<'c> {
+    pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            begin: conn.prepare("BEGIN IMMEDIATE")?,
+            data_version: conn.prepare("PRAGMA data_version")?,
+            read_head: conn
+                .prepare("SELECT last_position, last_recorded_at, removals FROM annalist_head")?,
+            move_head: conn.prepare(
+                "UPDATE annalist_head \
+                 SET last_position = ?1, last_recorded_at = ?2, removals = ?3",
+            )?,
+            commit: conn.prepare("COMMIT")?,
+            head: Head::default(),
+            moved: false,
+            seen: None,
+        })
+    }
+
+    /// Takes the write lock, and tells whether another connection has changed streams.
+    pub(super) fn begin(&mut self) -> rusqlite::Result<Kept> {
+        self.begin.execute([])?;
+        let seen = self.data_version.query_row([], |row| row.get(0))?;
+        if self.seen == Some(seen) {
+            return Ok(Kept::Holds);
+        }
+        let head = self.read_head.query_row([], |row| {
+            Ok(Head {
+                position: row.get(0)?,
+                recorded_at: row.get(1)?,
+                removals: row.get(2)?,
+            })
+        })?;
+        // Someone may have committed what concerns no stream, such as a read model.
+        let kept = match self.seen.is_some() && self.head == head {
+            true => Kept::Holds,
+            false => Kept::Stale,
+        };
+        self.head = head;
+        self.seen = Some(seen);
+        Ok(kept)
+    }
+
+    /// Makes durable what the open transaction holds.
+    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+        if self.moved {
+            let Head {
+                position,
+                recorded_at,
+                removals,
+            } = self.head;
+            self.move_head.execute([position, recorded_at, removals])?;
+        }
+        self.commit.execute([])?;
+        self.moved = false;
+        Ok(())
+    }
+
+    /// Drops what the open transaction holds, if one is open.
+    pub(super) fn roll_back(&mut self) -> rusqlite::Result<()> {
+        self.moved = false;
+        self.seen = None;
+        match self.conn.is_autocommit() {
+            true => Ok(()),
+            false => self.conn.execute_batch("ROLLBACK"),
+        }
+    }
+
+    /// Refuses what needs more positions than are left, before anything is written.
+    pub(super) fn has_room_for(&self, entries: usize) -> Result<(), Failure> {
+        if self.head.position.checked_add(entries as i64).is_some() {
+            return Ok(());
+        }
+        let last = Some(Position::new(i64::MAX as u64));
+        let used_up: StoreError = corrupt(last, "numbering an event after the largest number");
+        Err(Failure::from(used_up))
+    }
+
+    /// The next position. The caller has asked for room before.
+    pub(super) fn next_position(&mut self) -> i64 {
+        self.moved = true;
+        self.head.position += 1;
+        self.head.position
+    }
+
+    /// The largest position so far.
+    pub(super) fn position(&self) -> i64 {
+        self.head.position
+    }
+
+    /// The time to record now: the caller's, or the last one if that was later.
+    pub(super) fn record_at(&mut self, now: i64) -> i64 {
+        self.moved = true;
+        self.head.recorded_at = self.head.recorded_at.max(now);
+        self.head.recorded_at
+    }
+
+    /// Whether anything was ever removed, so that it is worth a look.
+    pub(super) fn any_removals(&self) -> bool {
+        self.head.removals > 0
+    }
+
+    /// Counts a change to what is removed, so that other connections notice.
+    pub(super) fn count_removal(&mut self) {
+        self.moved = true;
+        self.head.removals += 1;
+    }
+}

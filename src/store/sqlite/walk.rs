@@ -1,0 +1,118 @@
+//! The walk over dense numbers that fills a page, and knows which number is due.
+//!
+//! Numbers have no holes, so a row that does not come is damage and not silence.
+
+use std::ops::RangeInclusive;
+
+use rusqlite::Statement;
+
+use super::fault::fault;
+use super::row::Fields;
+use crate::event::RecordedEvent;
+use crate::store::error::StoreError;
+use crate::store::scan::{Direction, PageBounds};
+
+/// A page that is being filled.
+pub(super) struct Walk {
+    pub(super) events: Vec<RecordedEvent>,
+    /// The last number looked at.
+    pub(super) scanned_to: Option<u64>,
+    /// The numbers that were not looked at yet.
+    left: RangeInclusive<u64>,
+    direction: Direction,
+    bounds: PageBounds,
+    scanned: u32,
+    bytes: usize,
+}
+
+/// What becomes of a row at the number that is due.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "handed over at once; a box per event costs more"
+)]
+pub(super) enum Step {
+    /// It is there and wanted.
+    Take(RecordedEvent),
+    /// It is there and not wanted.
+    Past,
+    /// It stands at a later number; at this one there is none, and rightly so.
+    Again,
+}
+
+impl Walk {
+    pub(super) fn new(
+        numbers: RangeInclusive<u64>,
+        direction: Direction,
+        bounds: PageBounds,
+    ) -> Self {
+        Self {
+            events: Vec::new(),
+            scanned_to: None,
+            left: numbers,
+            direction,
+            bounds,
+            scanned: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Steps through the rows until the page is full. `read` is given each row and the
+    /// number that is due there.
+    pub(super) fn over(
+        &mut self,
+        rows: &mut Statement<'_>,
+        mut read: impl FnMut(Fields<'_>, u32, u64) -> Result<Step, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut rows = rows.raw_query();
+        while !self.is_full()
+            && let Some(row) = rows.next().map_err(|error| fault(error, "reading"))?
+        {
+            let (fields, checksum) = Fields::of(row)?;
+            while !self.is_full()
+                && let Some(due) = self.pass()
+            {
+                match read(fields, checksum, due)? {
+                    Step::Again => continue,
+                    Step::Past => {}
+                    Step::Take(event) => {
+                        self.bytes += event.payload.as_str().len();
+                        self.events.push(event);
+                    }
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.len() >= self.bounds.events_max.max(1) as usize
+            || self.bytes >= self.bounds.bytes_max.max(1)
+            || self.scanned >= self.bounds.scan_max.max(1)
+    }
+
+    /// Goes on to the next number and answers it.
+    pub(super) fn pass(&mut self) -> Option<u64> {
+        let due = match self.direction {
+            Direction::Forwards => self.left.next(),
+            Direction::Backwards => self.left.next_back(),
+        };
+        self.scanned += 1;
+        self.scanned_to = due.or(self.scanned_to);
+        due
+    }
+
+    /// Where the next page goes on.
+    pub(super) fn next(&self) -> Option<u64> {
+        let mut left = self.left.clone();
+        match self.direction {
+            Direction::Forwards => left.next(),
+            Direction::Backwards => left.next_back(),
+        }
+    }
+
+    /// The number that should have been there when the rows ended early.
+    pub(super) fn missing(&self) -> Option<u64> {
+        if self.is_full() { None } else { self.next() }
+    }
+}

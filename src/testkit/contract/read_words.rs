@@ -1,0 +1,93 @@
+//! The words that reads are written in.
+
+use super::case::{Read, StreamList};
+use crate::store::Direction;
+
+pub(super) fn read(stream: &str) -> Read {
+    Read {
+        stream: Some(stream.into()),
+        ..Read::default()
+    }
+}
+
+pub(super) fn read_all() -> Read {
+    Read::default()
+}
+
+impl Read {
+    pub(super) const fn from(mut self, number: u64) -> Self {
+        self.from = Some(number);
+        self
+    }
+
+    pub(super) const fn to(mut self, number: u64) -> Self {
+        self.to = Some(number);
+        self
+    }
+
+    pub(super) const fn backwards(mut self) -> Self {
+        self.direction = Direction::Backwards;
+        self
+    }
+
+    pub(super) const fn limit(mut self, events: u64) -> Self {
+        self.limit = Some(events);
+        self
+    }
+
+    pub(super) fn of_type(mut self, event_type: &str) -> Self {
+        self.types.push(event_type.into());
+        self
+    }
+
+    pub(super) fn category(mut self, category: &str) -> Self {
+        self.categories.push(category.into());
+        self
+    }
+
+    pub(super) fn prefix(mut self, prefix: &str) -> Self {
+        self.prefixes.push(prefix.into());
+        self
+    }
+
+    pub(super) const fn pages_of(mut self, events_max: u32) -> Self {
+        self.bounds.events_max = events_max;
+        self
+    }
+
+    pub(super) const fn page_bytes(mut self, bytes_max: usize) -> Self {
+        self.bounds.bytes_max = bytes_max;
+        self
+    }
+
+    pub(super) const fn scanning(mut self, scan_max: u32) -> Self {
+        self.bounds.scan_max = scan_max;
+        self
+    }
+}
+
+pub(super) fn list() -> StreamList {
+    StreamList::default()
+}
+
+impl StreamList {
+    pub(super) fn category(mut self, category: &str) -> Self {
+        self.category = Some(category.into());
+        self
+    }
+
+    pub(super) fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    pub(super) fn after(mut self, stream: &str) -> Self {
+        self.after = Some(stream.into());
+        self
+    }
+
+    pub(super) const fn limit(mut self, streams: u64) -> Self {
+        self.limit = Some(streams);
+        self
+    }
+}
