@@ -25,14 +25,7 @@ CREATE TABLE annalist_head (
 ) STRICT;
 INSERT INTO annalist_head VALUES (1, 0, 0, 0);
 
--- The categories of streams, small numbers for what every event repeats.
--- Invariant: rows are never changed or removed.
-CREATE TABLE annalist_categories (
-    id   INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
-) STRICT;
-
--- The event types, likewise. Invariant: rows are never changed or removed.
+-- The event types, small numbers for what every event repeats. Invariant: rows are never changed or removed.
 CREATE TABLE annalist_types (
     id   INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
@@ -42,9 +35,8 @@ CREATE TABLE annalist_types (
 -- version is not kept here but is the largest in annalist_events, so that an
 -- append writes no row per stream.
 CREATE TABLE annalist_streams (
-    id       INTEGER PRIMARY KEY,
-    name     TEXT    NOT NULL UNIQUE,
-    category INTEGER NOT NULL
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
 ) STRICT;
 
 -- The events. Invariant: positions, together with those of annalist_markers, are
@@ -56,7 +48,6 @@ CREATE TABLE annalist_events (
     position       INTEGER PRIMARY KEY,
     stream         INTEGER NOT NULL,
     version        INTEGER NOT NULL,
-    category       INTEGER NOT NULL,
     type           INTEGER NOT NULL,
     schema_version INTEGER NOT NULL,
     recorded_at    INTEGER NOT NULL, -- microseconds since 1970

@@ -268,7 +268,7 @@ fn stream_number(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
     match found {
         Some(number) => Ok(number),
         None => conn
-            .prepare_cached("INSERT INTO annalist_streams (name, category) VALUES (?1, 1)")?
+            .prepare_cached("INSERT INTO annalist_streams (name) VALUES (?1)")?
             .insert([name]),
     }
 }
@@ -283,9 +283,9 @@ fn insert(
     let now = chrono::Utc::now().timestamp_micros();
     let id = uuid::Uuid::now_v7();
     conn.prepare_cached(
-        "INSERT INTO annalist_events (position, stream, version, category, type, \
+        "INSERT INTO annalist_events (position, stream, version, type, \
          schema_version, recorded_at, event_id, checksum, payload, metadata) \
-         VALUES (?1, ?2, ?3, 1, 1, 1, ?4, ?5, 0, ?6, NULL)",
+         VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, 0, ?6, NULL)",
     )?
     .execute(params![
         position,

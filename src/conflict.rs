@@ -163,6 +163,15 @@ impl Conflicts {
     }
 }
 
+impl<'a> IntoIterator for &'a Conflicts {
+    type Item = &'a VersionConflict;
+    type IntoIter = std::slice::Iter<'a, VersionConflict>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.violations.iter()
+    }
+}
+
 impl fmt::Display for Conflicts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.expectations > 1 {

@@ -86,7 +86,7 @@ impl NewEvent {
 /// What is known about an event beside what happened. It is stored with the
 /// event and never decides anything in the store.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Metadata {
     /// What the event belongs to: the same for everything that one request caused.

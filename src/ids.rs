@@ -261,6 +261,18 @@ impl EventId {
     }
 }
 
+impl FromStr for EventId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let uuid = text.parse().map_err(|_| {
+            let problem = "it is not a UUID, such as 0195e7c1-5b1e-7cc4-8a35-6a9f0d3c2b10";
+            InvalidName::new("event id", text, problem)
+        })?;
+        Ok(Self(uuid))
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -341,6 +353,13 @@ mod tests {
         let error = format!("account-{}\u{1b}[2J", "x".repeat(10_000));
         let error = error.parse::<StreamId>().unwrap_err().to_string();
         assert!(error.len() < 200 && !error.contains('\u{1b}'), "{error}");
+    }
+
+    #[test]
+    fn an_event_id_is_read_as_it_is_shown() {
+        let id = EventId::new();
+        assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
+        assert!("7".parse::<EventId>().is_err());
     }
 
     #[test]

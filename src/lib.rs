@@ -53,8 +53,9 @@
 //!   conflict. A closed stream can be truncated, not deleted. Truncating leaves an
 //!   event at least, and is not a deletion that `NoStream` fits.
 //! - A removal takes a position of its own under which no event is read.
-//! - A read ends where the store ended when its first page was read.
+//! - A read of events ends where the store ended when its first page was read.
 //! - `from` and `to` of a read are its smallest and largest number in both directions.
+//! - A key that comes with events that are stored already is remembered, too.
 //! - `recorded_at` is the caller's clock when the commit was handed over, never less
 //!   than the event before.
 //!
@@ -102,6 +103,8 @@ pub use store::{
     AppendError, AppendReceipt, Commit, Duplicate, Fingerprint, InvalidCommit, LimitExceeded,
     Limits, PageBounds, Receipt, Store, StoreError, StoreErrorKind, StreamInfo, StreamSlice,
 };
+/// The crate that event ids come from, for [`EventId::from_uuid`].
+pub use uuid;
 pub use version::{ExpectedVersion, Generation, Position, StreamState, Version};
 
 /// The README's code, run with the documentation's.

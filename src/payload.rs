@@ -60,10 +60,8 @@ impl Payload {
         Ok(Self(text.into()))
     }
 
-    /// Takes text that was checked before it was stored. For backends, which have
-    /// their own means to tell that it is still what was stored.
-    #[must_use]
-    pub fn from_stored(text: &str) -> Self {
+    /// Takes text that was checked before it was stored.
+    pub(crate) fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
 
@@ -194,6 +192,24 @@ mod tests {
         // As deep as it likes: the walk stops, the stack does not overflow.
         assert!(Payload::from_text("[".repeat(1_000_000)).is_err());
         assert!(Payload::from_text("{\"a\":".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn a_value_that_nests_too_deep_is_refused_before_the_stack_ends() {
+        use serde_json::Value;
+        let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        Payload::from_value(&nested(127)).unwrap();
+        let deep = nested(128);
+        let error = Payload::from_value(&deep).unwrap_err();
+        assert!(matches!(error, InvalidPayload::TooDeep { max: 127 }));
+        let error = Payload::from_value(&nested(5_000)).unwrap_err();
+        assert!(matches!(error, InvalidPayload::TooDeep { max: 127 }));
+
+        #[derive(Serialize)]
+        struct Link(Option<Box<Link>>);
+        let chain = (0..5_000).fold(Link(None), |inner, _| Link(Some(Box::new(inner))));
+        let error = Payload::from_value(&chain).unwrap_err();
+        assert!(matches!(error, InvalidPayload::TooDeep { max: 127 }));
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! A serializer that writes nothing and refuses floats that are not finite.
+//! A serializer that writes nothing and refuses what must not be written: floats that
+//! are not finite, and values that nest too deep.
 //!
-//! `serde_json` writes them as `null`, and an event written so can never be read
+//! `serde_json` writes such floats as `null`, and an event written so can never be read
 //! back. Called once for each event made from a Rust value.
 
 use std::fmt;
@@ -11,12 +12,15 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::InvalidPayload;
+use super::{InvalidPayload, Payload};
 
 /// Checks that every float in `value` is finite.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), InvalidPayload> {
-    match value.serialize(Check) {
+    match value.serialize(Check::default()) {
         Ok(()) => Ok(()),
+        Err(Stop::TooDeep) => Err(InvalidPayload::TooDeep {
+            max: Payload::DEPTH_MAX,
+        }),
         Err(Stop::NotFinite { mut path }) => {
             path.reverse();
             let path = match path.is_empty() {
@@ -33,6 +37,9 @@ pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), InvalidPaylo
 enum Stop {
     /// The path from the inside out: it grows as the walk returns.
     NotFinite { path: Vec<String> },
+    /// Containers nest too deep: told here, before the text is written, since writing it
+    /// would go as deep and could overflow the stack.
+    TooDeep,
     /// The value's own `Serialize` refused.
     Other(String),
 }
@@ -50,6 +57,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFinite { .. } => f.write_str("a number is not finite"),
+            Self::TooDeep => f.write_str("the value nests too deep"),
             Self::Other(text) => f.write_str(text),
         }
     }
@@ -63,11 +71,44 @@ impl serde::ser::Error for Stop {
     }
 }
 
-struct Check;
+/// The check of one value.
+#[derive(Clone, Copy, Default)]
+struct Check {
+    /// How many containers it stands in.
+    depth: usize,
+    /// How many values it stands in: options and newtypes nest too, and take stack.
+    steps: usize,
+}
+
+impl Check {
+    /// Far more than a payload of allowed depth needs, and far from the stack's end.
+    const STEPS_MAX: usize = 4 * Payload::DEPTH_MAX;
+
+    /// Into a container.
+    fn inside(self) -> Result<Inside, Stop> {
+        if self.depth == Payload::DEPTH_MAX {
+            return Err(Stop::TooDeep);
+        }
+        let depth = self.depth + 1;
+        Ok(Inside {
+            check: Self { depth, ..self }.within()?,
+            index: 0,
+        })
+    }
+
+    /// Into a value that is written as the one it holds.
+    fn within(self) -> Result<Self, Stop> {
+        if self.steps == Self::STEPS_MAX {
+            return Err(Stop::TooDeep);
+        }
+        let steps = self.steps + 1;
+        Ok(Self { steps, ..self })
+    }
+}
 
 /// The items or entries of one container, counted for the path.
-#[derive(Default)]
 struct Inside {
+    check: Check,
     index: usize,
 }
 
@@ -75,11 +116,13 @@ impl Inside {
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
         let index = self.index;
         self.index += 1;
-        value.serialize(Check).map_err(|stop| stop.within(index))
+        value
+            .serialize(self.check)
+            .map_err(|stop| stop.within(index))
     }
 
-    fn field<T: Serialize + ?Sized>(key: &'static str, value: &T) -> Result<(), Stop> {
-        value.serialize(Check).map_err(|stop| stop.within(key))
+    fn field<T: Serialize + ?Sized>(&self, key: &'static str, value: &T) -> Result<(), Stop> {
+        value.serialize(self.check).map_err(|stop| stop.within(key))
     }
 }
 
@@ -91,7 +134,7 @@ macro_rules! nothing_to_check {
 
 macro_rules! container {
     ($($method:ident($($argument:ty),*);)*) => {
-        $(fn $method(self, $(_: $argument),*) -> Result<Inside, Stop> { Ok(Inside::default()) })*
+        $(fn $method(self, $(_: $argument),*) -> Result<Inside, Stop> { self.inside() })*
     };
 }
 
@@ -118,7 +161,7 @@ impl Serializer for Check {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Stop> {
-        value.serialize(self)
+        value.serialize(self.within()?)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -126,7 +169,7 @@ impl Serializer for Check {
         _: &'static str,
         value: &T,
     ) -> Result<(), Stop> {
-        value.serialize(self)
+        value.serialize(self.within()?)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -136,7 +179,7 @@ impl Serializer for Check {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Stop> {
-        Inside::field(variant, value)
+        self.inside()?.field(variant, value)
     }
 
     nothing_to_check! {
@@ -208,7 +251,7 @@ macro_rules! fields {
                 key: &'static str,
                 value: &T,
             ) -> Result<(), Stop> {
-                Self::field(key, value)
+                self.field(key, value)
             }
 
             fn end(self) -> Result<(), Stop> {
@@ -242,7 +285,7 @@ impl SerializeMap for Inside {
     {
         // The key becomes text only where it is to be shown.
         value
-            .serialize(Check)
+            .serialize(self.check)
             .map_err(|stop| match serde_json::to_value(key) {
                 Ok(serde_json::Value::String(key)) => stop.within(key),
                 Ok(key) => stop.within(key),

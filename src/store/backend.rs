@@ -25,7 +25,7 @@ use crate::version::{Generation, Position, StreamState, Version};
 ///    store, the one that it is written upon.
 /// 2. **Decided once.** What becomes of a commit follows the truth table of
 ///    [`ExpectedVersion`](crate::ExpectedVersion) and the rules for repeats and
-///    keys; see [`CASES`](crate::testkit::contract::CASES) for each of them as data.
+///    keys; `testkit::contract::CASES` has each of them as data.
 /// 3. **Ordered.** Versions of a stream are contiguous from 1. Positions are dense
 ///    from 1 and follow commit order: no reader sees a position before every
 ///    smaller one that will ever exist. `recorded_at` never decreases with
@@ -137,11 +137,22 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it lets every event through.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.categories.is_empty() && self.stream_prefixes.is_empty() && self.types.is_empty()
+    /// Whether it lets an event of this stream and type through.
+    pub(crate) fn passes(&self, stream: &StreamId, event_type: &EventType) -> bool {
+        let is_any = |list: &[String], is: &dyn Fn(&str) -> bool| {
+            list.is_empty() || list.iter().any(|item| is(item))
+        };
+        is_any(&self.categories, &|category| category == stream.category())
+            && is_any(&self.stream_prefixes, &|prefix| {
+                stream.as_str().starts_with(prefix)
+            })
+            && is_wanted(&self.types, event_type)
     }
+}
+
+/// Whether a type is among those asked for; none asked for is all.
+pub(crate) fn is_wanted(types: &[EventType], event_type: &EventType) -> bool {
+    types.is_empty() || types.contains(event_type)
 }
 
 /// What a page over all streams holds.

@@ -48,6 +48,8 @@ pub enum StoreErrorKind {
         /// The damaged position; where only a version could be told, none.
         position: Option<Position>,
     },
+    /// The file or its folder is not there, or may not be written by this user.
+    NoAccess,
     /// The file is there but is not a store of this kind.
     NotAStore,
     /// The file was written by a newer release; use that one.
@@ -74,6 +76,7 @@ impl StoreErrorKind {
             Self::Fenced => "fenced",
             Self::RemovedMeanwhile => "removed_meanwhile",
             Self::Corrupt { .. } => "corrupt",
+            Self::NoAccess => "no_access",
             Self::NotAStore => "not_a_store",
             Self::NewerSchema { .. } => "newer_schema",
             Self::Invalid => "invalid",
@@ -108,6 +111,9 @@ impl fmt::Display for StoreErrorKind {
             Self::Corrupt { position: None } => {
                 f.write_str("stored data is damaged; restore a backup")
             }
+            Self::NoAccess => f.write_str(
+                "the file cannot be opened for writing; check that its folder exists and that this user may write to both",
+            ),
             Self::NotAStore => f.write_str("this is not an Annalist store; name another file"),
             Self::NewerSchema { found, supported } => write!(
                 f,
@@ -135,6 +141,19 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error for another caller: a cause cannot be told twice, so its text is.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "for group commit")
+    )]
+    pub(crate) fn again(&self) -> Self {
+        let again = Self::new(self.kind, self.context.clone());
+        match &self.source {
+            Some(source) => again.with_source(source.to_string()),
+            None => again,
+        }
     }
 
     /// What went wrong.

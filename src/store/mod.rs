@@ -104,6 +104,11 @@ impl Store {
     /// [`StoreError`] when the file is not a store, was written by a newer
     /// release, or cannot be opened.
     ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime whose timers are enabled, as those of
+    /// `#[tokio::main]` are.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the file as it was, or created and empty.
@@ -393,8 +398,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the file could not be closed cleanly. What was
-    /// acknowledged stays durable all the same.
+    /// [`StoreError`] when the thread that writes has died. What was acknowledged stays
+    /// durable all the same.
     ///
     /// # Cancel safety
     ///

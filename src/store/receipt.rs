@@ -30,8 +30,8 @@ pub struct AppendReceipt {
 }
 
 impl Receipt {
-    /// The version of the last event of the commit's first stream: what the next
-    /// append there expects.
+    /// The version of the last event in the first stream that events were sent for:
+    /// what the next append there expects.
     #[must_use]
     pub fn version(&self) -> Version {
         self.appends

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annalist::store::sqlite::SqliteOptions;
-use annalist::{AppendError, Clock, ExpectedVersion, NewEvent, Receipt, StoreErrorKind, Version};
+use annalist::{
+    AppendError, Clock, ExpectedVersion, NewEvent, Receipt, StoreErrorKind, StreamId, Version,
+};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -212,9 +214,94 @@ async fn a_caller_that_went_away_learns_the_outcome_by_asking_again() {
     assert_eq!(read.version, Version::new(200));
 }
 
+#[tokio::test]
+async fn closing_waits_for_no_caller_that_stands_in_line() {
+    let place = Place::new();
+    let mut options = SqliteOptions::default();
+    options.queue_commits_max = 1;
+    let store = place.open_with(options).await;
+    let lock = Lock::take(&place);
+    let streams: Vec<_> = (0..8)
+        .map(|caller| stream(&format!("a-{caller}")))
+        .collect();
+    let mut parked: Vec<_> = streams
+        .iter()
+        .map(|stream| Box::pin(store.append(stream, Version::ZERO, [event(1)])))
+        .collect();
+    // Each is polled once, some get a place, and none is polled while the store closes.
+    for call in &mut parked {
+        assert!(call.now_or_never().is_none());
+    }
+    drop(lock);
+    let closed = tokio::time::timeout(Duration::from_secs(60), store.close()).await;
+    closed
+        .expect("closing does not wait for them")
+        .expect("a clean close");
+    let mut landed = 0;
+    for call in parked {
+        match call.await {
+            Ok(_) => landed += 1,
+            Err(error) => assert_ne!(error.code(), "conflict", "{error}"),
+        }
+    }
+    let store = place.open().await;
+    assert_eq!(store.head().await.expect("a read").get(), landed);
+}
+
+/// In each batch SQLite refuses some inserts at random, so that batches are rolled back
+/// and run one by one, and numbers that were given to names are given to others.
+#[tokio::test]
+async fn commits_that_sqlite_refuses_fail_alone() {
+    for round in 0..40 {
+        let place = Place::new();
+        let store = place.open().await;
+        let end = ["ABORT", "FAIL", "ROLLBACK"][round % 3];
+        let trigger = format!(
+            "CREATE TRIGGER bad BEFORE INSERT ON annalist_events \
+             WHEN abs(random()) % 3 = 0 BEGIN SELECT RAISE({end}, 'planted'); END"
+        );
+        place.connect().execute_batch(&trigger).expect("a trigger");
+        let lock = Lock::take(&place);
+        // Each is sent twice, so that what was just written is looked up in the batch.
+        let sent: Vec<_> = (0..6)
+            .map(|n| (stream(&format!("b-{n}")), format!("Type{n}")))
+            .map(|(stream, kind)| (stream, NewEvent::json(&kind, "x").expect("an event")))
+            .flat_map(|sent| [sent.clone(), sent])
+            .collect();
+        let append = |(stream, event): &(StreamId, NewEvent)| {
+            let (store, stream, event) = (store.clone(), stream.clone(), event.clone());
+            async move { store.append(&stream, Version::ZERO, [event]).await }
+        };
+        let mut calls = Box::pin(join_all(sent.iter().map(append)));
+        assert!((&mut calls).now_or_never().is_none());
+        drop(lock);
+        let answers = calls.await;
+        place
+            .connect()
+            .execute_batch("DROP TRIGGER bad")
+            .expect("the trigger");
+
+        // What is kept in memory says the same as the answers and as the file.
+        for (sent, answer) in sent.iter().zip(&answers) {
+            let again = append(sent).await.expect("nothing is in the way");
+            assert!(
+                again.replayed || answer.is_err(),
+                "{end}: {answer:?}, then {again:?}"
+            );
+        }
+        assert_eq!(store.read_all().collect().await.expect("no hole").len(), 6);
+        let other = place.open().await;
+        assert_eq!(
+            other.read_all().collect().await.expect("no damage").len(),
+            6
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_under_load_answers_everyone() {
-    for _ in 0..10 {
+    let (mut landed, mut late) = (0, 0);
+    for _ in 0..20 {
         let place = Place::new();
         let store = place.open().await;
         let callers: Vec<_> = (0..200)
@@ -232,12 +319,20 @@ async fn closing_under_load_answers_everyone() {
         for answer in join_all(callers).await {
             match answer.expect("a caller") {
                 Ok(_) => acknowledged += 1,
-                Err(error) => assert_eq!(error.code(), "handle_closed", "{error}"),
+                Err(error) => {
+                    assert_eq!(error.code(), "handle_closed", "{error}");
+                    late += 1;
+                }
             }
         }
         let store = place.open().await;
         assert_eq!(store.head().await.expect("a read").get(), acknowledged);
+        landed += acknowledged;
     }
+    assert!(
+        landed > 0 && late > 0,
+        "{landed} landed, {late} came late: nothing was shown"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

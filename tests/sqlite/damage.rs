@@ -46,7 +46,6 @@ async fn a_change_to_any_column_is_found_and_named() {
         "version = 7",
         "stream = 2, version = 9",
         "stream = 77",
-        "category = 2",
         "type = 2",
         "event_id = randomblob(16)",
         "event_id = x''",
@@ -55,6 +54,21 @@ async fn a_change_to_any_column_is_found_and_named() {
     ] {
         let sql = format!("UPDATE annalist_events SET {change} WHERE position = 3");
         assert_eq!(named(&sql).await, Some(3), "{change}");
+        // Behind a filter that would leave it out, too.
+        let (_place, store) = damaged(&sql).await;
+        let none = || "Nothing".parse().expect("a type");
+        let read = store.read_all().event_type(none()).collect().await;
+        assert_eq!(read.expect_err("damage").code(), "corrupt", "{change}");
+        // A row that went to another stream is missing in none of its own.
+        if change.starts_with("stream") {
+            continue;
+        }
+        let read = store
+            .read_stream(&stream("a-1"))
+            .event_type(none())
+            .collect()
+            .await;
+        assert_eq!(read.expect_err("damage").code(), "corrupt", "{change}");
     }
 }
 

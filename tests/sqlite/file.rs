@@ -186,11 +186,31 @@ async fn names_without_a_file_are_refused() {
 
 #[tokio::test]
 async fn a_path_is_a_path_and_never_a_uri() {
+    // Relative, since SQLite looks for a URI at the very beginning.
+    let name = format!("file:annalist-{}.db?mode=memory", std::process::id());
+    let store = Store::open(&name).await.expect("a store");
+    let closed = store.close().await;
+    let existed = fs::remove_file(&name).is_ok();
+    closed.expect("a clean close");
+    assert!(existed, "the file has the name that was given");
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_be_written_is_refused() {
     let place = Place::new();
-    let path = place.0.path().join("file:x?mode=memory");
-    let store = Store::open(&path).await.expect("a store");
-    store.close().await.expect("a clean close");
-    assert!(path.exists());
+    let missing = place.0.path().join("no").join("store.db");
+    let refused = Store::open(missing).await.expect_err("no folder");
+    assert_eq!(refused.kind(), StoreErrorKind::NoAccess, "{refused}");
+}
+
+#[test]
+#[should_panic(expected = "timers are disabled")]
+fn a_runtime_without_timers_is_told_when_opening() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let place = Place::new();
+    let _ = runtime
+        .expect("a runtime")
+        .block_on(Store::open(place.path()));
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 
 use crate::clock::to_micros;
 use crate::event::{Metadata, RecordedEvent};
-use crate::ids::{EventId, EventType, StreamId};
+use crate::ids::{EventId, StreamId};
 use crate::payload::Payload;
 use crate::store::backend::{
-    AllPage, AllQuery, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
+    AllPage, AllQuery, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
 };
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
@@ -84,9 +84,8 @@ impl Log {
             Verdict::Answer(receipt) => receipt,
             Verdict::Write => self.write(&request.appends, now)?,
         };
-        if let (Some(key), false, Some(anchor)) =
-            (request.key, receipt.replayed, request.appends.first())
-        {
+        // Of a repeat too: a key that was answered with success is known from then on.
+        if let (Some(key), Some(anchor)) = (request.key, request.appends.first()) {
             let stream = self.streams.entry(anchor.stream.clone()).or_default();
             stream.keys.insert(key.key.clone(), (key, receipt.clone()));
         }
@@ -164,19 +163,18 @@ impl Log {
         now: DateTime<Utc>,
     ) -> Result<Receipt, StoreError> {
         let recorded_at = self.recorded_at(now);
-        let mut receipts = Vec::new();
-        for AppendRequest { stream, events, .. } in appends {
-            if events.is_empty() {
-                continue;
-            }
-            let first = self.facts(stream).version.next();
-            let log = self.streams.entry(stream.clone()).or_default();
-            for sent in events {
-                let position = Position::new(self.entries.len() as u64).next();
-                log.positions.push(position);
-                let version = Version::new(log.positions.len() as u64);
-                log.versions.insert(sent.id, version);
-                let event = RecordedEvent {
+        let (mut receipts, mut events) = (Vec::new(), Vec::new());
+        // All is made before anything is written, so that a failure writes nothing.
+        for AppendRequest {
+            stream,
+            events: sent,
+            ..
+        } in appends
+        {
+            let last = self.facts(stream).version;
+            for (version, sent) in (last.get() + 1..).map(Version::new).zip(sent) {
+                let position = self.head().plus(events.len() as u64 + 1);
+                events.push(RecordedEvent {
                     id: sent.id,
                     stream: stream.clone(),
                     version,
@@ -186,14 +184,21 @@ impl Log {
                     payload: sent.payload.clone(),
                     metadata: read_metadata(sent.metadata.as_deref(), position)?,
                     recorded_at,
-                };
-                self.entries.push(Entry::Event(event, Payloads::Kept));
+                });
             }
-            receipts.push(AppendReceipt {
-                stream: stream.clone(),
-                first: Some(first),
-                last: Version::new(log.positions.len() as u64),
-            });
+            if !sent.is_empty() {
+                receipts.push(AppendReceipt {
+                    stream: stream.clone(),
+                    first: Some(last.next()),
+                    last: last.plus(sent.len() as u64),
+                });
+            }
+        }
+        for event in events {
+            let stream = self.streams.entry(event.stream.clone()).or_default();
+            stream.positions.push(event.position);
+            stream.versions.insert(event.id, event.version);
+            self.entries.push(Entry::Event(event, Payloads::Kept));
         }
         Ok(Receipt {
             appends: receipts,
@@ -303,7 +308,7 @@ impl Log {
         scan.from = scan.from.max(facts.removed_to.next());
         let page = page(scan, facts.version, |version| {
             let event = self.event(&query.stream, Version::new(version))?;
-            is_any(&query.types, &event.event_type).then_some(event)
+            is_wanted(&query.types, &event.event_type).then_some(event)
         });
         Ok(StreamPage {
             events: page.events,
@@ -316,7 +321,8 @@ impl Log {
     pub(super) fn read_all(&self, query: &AllQuery) -> AllPage {
         let page = page(query.scan, self.head(), |position| {
             let event = self.readable(self.at(Position::new(position))?.0)?;
-            passes(&query.filter, event).then_some(event)
+            let passes = query.filter.passes(&event.stream, &event.event_type);
+            passes.then_some(event)
         });
         AllPage {
             events: page.events,
@@ -360,23 +366,6 @@ fn read_metadata(json: Option<&str>, position: Position) -> Result<Metadata, Sto
         let position = Some(position);
         StoreError::new(StoreErrorKind::Corrupt { position }, "reading metadata").with_source(error)
     })
-}
-
-fn is_any(types: &[EventType], event_type: &EventType) -> bool {
-    types.is_empty() || types.contains(event_type)
-}
-
-fn passes(filter: &Filter, event: &RecordedEvent) -> bool {
-    let Filter {
-        categories,
-        stream_prefixes,
-        types,
-    } = filter;
-    let stream = event.stream.as_str();
-    let category = event.stream.category();
-    (categories.is_empty() || categories.iter().any(|any| any == category))
-        && (stream_prefixes.is_empty() || stream_prefixes.iter().any(|any| stream.starts_with(any)))
-        && is_any(types, &event.event_type)
 }
 
 struct Page {

@@ -55,7 +55,7 @@ impl<'c> Appender<'c> {
                 "SELECT {COLUMNS} FROM annalist_events WHERE event_id = ?1 AND stream = ?2"
             ))?,
             insert: conn.prepare(&format!(
-                "INSERT INTO annalist_events ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+                "INSERT INTO annalist_events ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
             ))?,
             types: LruCache::new(Self::TYPES_KEPT_MAX),
             names: Names::new(),
@@ -65,6 +65,7 @@ impl<'c> Appender<'c> {
     /// Forgets numbers that were given in a transaction that is no more.
     pub(super) fn forget(&mut self) {
         self.types.clear();
+        self.names = Names::new();
     }
 
     /// Writes one commit into the open transaction, or says why not.
@@ -88,9 +89,8 @@ impl<'c> Appender<'c> {
             Verdict::Answer(receipt) => receipt,
             Verdict::Write => self.write(&mut desk, &request.appends, &known)?,
         };
-        if let (Some(key), false, Some(anchor)) =
-            (&request.key, receipt.replayed, request.appends.first())
-        {
+        // Of a repeat too: a key that was answered with success is known from then on.
+        if let (Some(key), Some(anchor)) = (&request.key, request.appends.first()) {
             let number = match desk.known(&anchor.stream)? {
                 Some(stream) => stream.number,
                 None => desk.streams.create(&anchor.stream)?.number,
@@ -228,7 +228,6 @@ impl<'c> Appender<'c> {
                 position: desk.transaction.next_position(),
                 stream: stream.number,
                 version: stored(stream.facts.version.get()),
-                category: stream.category,
                 event_type: self.type_number(&event.event_type)?,
                 schema_version: event.schema_version,
                 recorded_at,
@@ -241,7 +240,6 @@ impl<'c> Appender<'c> {
                 row.position,
                 row.stream,
                 row.version,
-                row.category,
                 row.event_type,
                 row.schema_version,
                 row.recorded_at,

@@ -20,6 +20,9 @@ pub(super) fn fault(error: rusqlite::Error, doing: &str) -> StoreError {
             StoreErrorKind::Corrupt { position: None }
         }
         Some(ErrorCode::NotADatabase) => StoreErrorKind::NotAStore,
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            StoreErrorKind::NoAccess
+        }
         _ => StoreErrorKind::Io,
     };
     StoreError::new(kind, doing).with_source(error)
@@ -60,7 +63,8 @@ pub(super) fn at_file(path: &Path, kind: StoreErrorKind, what: &str) -> StoreErr
 pub(super) enum Failure {
     /// It was decided so, before anything was written: the transaction stands.
     Refused(AppendError),
-    /// SQLite failed: the transaction may hold a part of it and must be rolled back.
+    /// SQLite failed, or what it read is damaged. It may have ended the transaction by
+    /// itself, and that must be rolled back.
     Broken(StoreError),
 }
 
@@ -72,7 +76,7 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Refused(error.into())
+        Self::Broken(error)
     }
 }
 

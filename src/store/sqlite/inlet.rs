@@ -1,34 +1,148 @@
-//! The end of a queue that callers hold.
+//! A bounded queue between callers and a thread, that closes at once.
 //!
-//! Closing it takes no message and no waiting: what is in the queue is still
-//! received, and then the thread at the other end ends.
+//! Closing waits for no caller: one that stands in line for a place, and is not polled
+//! any more, must not keep the thread alive. What is in the queue is still received.
 
-use std::sync::{Mutex, PoisonError};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::{SendError, TrySendError};
+use tokio::sync::{mpsc, watch};
 
-use crate::store::error::{StoreError, StoreErrorKind};
+/// The end that callers hold. Dropping it closes the queue.
+pub(super) struct Inlet<T> {
+    queue: mpsc::Sender<T>,
+    closed: watch::Sender<bool>,
+}
 
-/// Gives callers a sender until it is closed. Dropping it closes it too.
-pub(super) struct Inlet<T>(Mutex<Option<Sender<T>>>);
+/// The end that a thread holds.
+pub(super) struct Outlet<T> {
+    queue: mpsc::Receiver<T>,
+    closed: watch::Receiver<bool>,
+}
+
+/// A queue of so many places.
+pub(super) fn queue<T>(places: usize) -> (Inlet<T>, Outlet<T>) {
+    let (sender, receiver) = mpsc::channel(places.max(1));
+    let (closing, closed) = watch::channel(false);
+    let inlet = Inlet {
+        queue: sender,
+        closed: closing,
+    };
+    let outlet = Outlet {
+        queue: receiver,
+        closed,
+    };
+    (inlet, outlet)
+}
 
 impl<T> Inlet<T> {
-    pub(super) fn new(sender: Sender<T>) -> Self {
-        Self(Mutex::new(Some(sender)))
+    /// Takes a place if there is one.
+    pub(super) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        match *self.closed.borrow() {
+            true => Err(TrySendError::Closed(item)),
+            false => self.queue.try_send(item),
+        }
     }
 
-    /// A sender for one message. While it lives, the queue does not end.
-    pub(super) fn sender(&self) -> Result<Sender<T>, StoreError> {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sender.clone().ok_or_else(closed)
+    /// Waits for a place.
+    pub(super) async fn send(&self, item: T) -> Result<(), SendError<T>> {
+        self.queue.send(item).await
     }
 
     pub(super) fn close(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.closed.send_replace(true);
     }
 }
 
-/// What a caller is told who comes too late.
-pub(super) fn closed() -> StoreError {
-    StoreError::new(StoreErrorKind::HandleClosed, "the store in a file")
+impl<T> Outlet<T> {
+    /// The next item. None once the queue is closed and what was in it is received.
+    pub(super) fn recv(&mut self) -> Option<T> {
+        if let Some(item) = self.try_recv() {
+            return Some(item);
+        }
+        let Self { queue, closed } = self;
+        let item = block_on(async {
+            let mut is_closed = pin!(closed.wait_for(|closed| *closed));
+            let mut item = pin!(queue.recv());
+            poll_fn(|cx| match item.as_mut().poll(cx) {
+                Poll::Ready(item) => Poll::Ready(item),
+                // An error: the other end is gone, and the queue tells that itself.
+                Poll::Pending => is_closed.as_mut().poll(cx).map(|_| None),
+            })
+            .await
+        });
+        if item.is_none() {
+            self.queue.close();
+        }
+        item.or_else(|| self.try_recv())
+    }
+
+    /// The next item, if it is there already.
+    pub(super) fn try_recv(&mut self) -> Option<T> {
+        self.queue.try_recv().ok()
+    }
+
+    /// How many items are there already.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// Runs a future on this thread, which sleeps meanwhile.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(WakeThread(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+struct WakeThread(Thread);
+
+impl Wake for WakeThread {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn closing_waits_for_nobody_who_stands_in_line() {
+        let (inlet, mut outlet) = queue(1);
+        inlet.try_send(1).expect("a place");
+        let mut in_line = pin!(inlet.send(2));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(in_line.as_mut().poll(&mut cx).is_pending());
+        inlet.close();
+        // The one in line is given the free place here, and never takes it.
+        assert_eq!(outlet.recv(), Some(1));
+        assert_eq!(outlet.recv(), None);
+        assert!(inlet.try_send(3).is_err());
+    }
+
+    #[test]
+    fn a_waiting_thread_is_woken_by_an_item_by_closing_and_by_dropping() {
+        let (inlet, mut outlet) = queue(1);
+        let waiting = thread::spawn(move || (outlet.recv(), outlet.recv(), outlet.recv()));
+        inlet.try_send(1).expect("a place");
+        inlet.close();
+        assert_eq!(waiting.join().expect("no panic"), (Some(1), None, None));
+        let (inlet, mut outlet) = queue::<u8>(1);
+        let waiting = thread::spawn(move || outlet.recv());
+        drop(inlet);
+        assert_eq!(waiting.join().expect("no panic"), None);
+    }
 }

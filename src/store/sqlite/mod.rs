@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `options` | how the store is set up; [`Durability`] |
 //! | `schema` | opens the file, makes the tables of `schema.sql`, refuses what is not ours |
-//! | `inlet` | the end of a queue that callers hold |
+//! | `inlet` | the queue in front of a thread |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `job` | what it is asked, and who waits for the answer |
 //! | `transaction` | the write lock, and how far the store has come |
@@ -18,21 +18,21 @@
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
 //! | `walk` | the numbers of a page, and which one is due |
-//! | `filter` | what a read leaves out |
 //! | `names` | the small numbers that stand for names |
 //! | `row` | one event's row and its checksum |
 //! | `fault` | SQLite's errors in the store's words |
 
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use self::fault::fault;
-use self::inlet::{Inlet, closed};
+use self::inlet::{Inlet, Outlet, queue};
 use self::job::{Asked, Job};
 use self::pool::{Ended, Pool};
 use self::writer::Writer;
@@ -49,7 +49,6 @@ use crate::version::Position;
 
 mod append;
 mod fault;
-mod filter;
 mod inlet;
 mod job;
 mod keys;
@@ -70,8 +69,9 @@ pub use options::{Durability, SqliteOptions};
 
 /// The store in a SQLite file.
 pub(super) struct SqliteStore {
+    path: PathBuf,
     options: SqliteOptions,
-    commits: Inlet<Job>,
+    jobs: Inlet<Job>,
     readers: Pool,
     /// Turns true when the writer has closed the file.
     ended: watch::Receiver<bool>,
@@ -80,21 +80,25 @@ pub(super) struct SqliteStore {
 impl SqliteStore {
     /// Opens the file on the thread that will write to it.
     pub(super) async fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        let (commits, queue) = mpsc::channel(options.queue_commits_max.max(1));
+        // Told here, and not first when a queue is full: waiting for a place is timed.
+        drop(tokio::time::sleep(Duration::ZERO));
+        let (jobs, queue) = queue(options.queue_commits_max);
         let (opened, is_open) = oneshot::channel();
         let (ending, ended) = watch::channel(false);
         let writer = Opening {
-            path: path.to_owned(),
+            path: schema::plain_path(path)?,
             options: options.clone(),
         };
+        let path = writer.path.clone();
         thread::Builder::new()
             .name("annalist-writer".to_owned())
             .spawn(move || writer.run(queue, opened, &ending))
-            .map_err(|error| no_thread(error, path))?;
-        let readers = is_open.await.map_err(|_| stopped("opening"))??;
+            .map_err(|error| no_thread(error, &path))?;
+        let readers = is_open.await.map_err(|_| stopped("opening", &path))??;
         Ok(Self {
+            path,
             options,
-            commits: Inlet::new(commits),
+            jobs,
             readers,
             ended,
         })
@@ -108,25 +112,29 @@ impl SqliteStore {
     ) -> Result<A, AppendError> {
         let (asked, answer) = Asked::new(request, self.options.clock.now());
         self.send(job(asked)).await?;
-        answer.await.map_err(|_| stopped("appending"))?
+        answer.await.map_err(|_| {
+            // The thread ended in the middle, which only a bug can do.
+            let writing = format!("writing to {}", self.path.display());
+            StoreError::new(StoreErrorKind::Unknown, writing)
+        })?
     }
 
     /// Puts a job into the writer's queue, waiting for a place if it must.
     async fn send(&self, job: Job) -> Result<(), StoreError> {
-        let commits = self.commits.sender()?;
-        let job = match commits.try_send(job) {
+        let refused = |kind| {
+            let writing = format!("writing to {}", self.path.display());
+            Err(StoreError::new(kind, writing))
+        };
+        let job = match self.jobs.try_send(job) {
             Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(_)) => return Err(closed()),
+            Err(TrySendError::Closed(_)) => return refused(StoreErrorKind::HandleClosed),
             Err(TrySendError::Full(job)) => job,
         };
-        let place = tokio::time::timeout(self.options.queue_timeout, commits.reserve());
-        match place.await {
-            Ok(Ok(place)) => {
-                place.send(job);
-                Ok(())
-            }
-            Ok(Err(_)) => Err(closed()),
-            Err(_) => Err(StoreError::new(StoreErrorKind::Overloaded, "appending")),
+        let sent = tokio::time::timeout(self.options.queue_timeout, self.jobs.send(job));
+        match sent.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => refused(StoreErrorKind::HandleClosed),
+            Err(_) => refused(StoreErrorKind::Overloaded),
         }
     }
 }
@@ -140,7 +148,7 @@ struct Opening {
 impl Opening {
     fn run(
         self,
-        queue: mpsc::Receiver<Job>,
+        queue: Outlet<Job>,
         opened: oneshot::Sender<Result<Pool, StoreError>>,
         ending: &watch::Sender<bool>,
     ) {
@@ -181,8 +189,8 @@ fn no_thread(error: std::io::Error, path: &Path) -> StoreError {
 }
 
 /// The writer's thread ended without an answer, which only a bug can do.
-fn stopped(doing: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unknown, doing)
+fn stopped(doing: &str, path: &Path) -> StoreError {
+    StoreError::new(StoreErrorKind::Io, format!("{doing} {}", path.display()))
 }
 
 impl Backend for SqliteStore {
@@ -240,11 +248,11 @@ impl Backend for SqliteStore {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         // Both at once and without waiting, so that a dropped future closes too.
         self.readers.close();
-        self.commits.close();
+        self.jobs.close();
         Box::pin(async move {
             let mut ended = self.ended.clone();
             let closed = ended.wait_for(|ended| *ended).await;
-            closed.map(drop).map_err(|_| stopped("closing"))
+            closed.map(drop).map_err(|_| stopped("closing", &self.path))
         })
     }
 }

@@ -1,7 +1,8 @@
-//! The small numbers that stand for stream ids, categories and event types.
+//! The small numbers that stand for stream ids and event types.
 //!
-//! Rows hold the numbers, callers see the names. Numbers are given once and never
-//! changed, so a reader may keep what it has looked up for as long as it likes.
+//! Rows hold the numbers, callers see the names. Once committed a number never stands
+//! for another name, so a reader may keep what it has looked up; the writer, which sees
+//! what may yet be rolled back, forgets it then.
 
 use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension};
@@ -110,15 +111,6 @@ pub(super) fn stream_number(conn: &Connection, stream: &StreamId) -> rusqlite::R
         conn,
         "SELECT id FROM annalist_streams WHERE name = ?1",
         stream.as_str(),
-    )
-}
-
-/// The number of a category.
-pub(super) fn category_number(conn: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    number(
-        conn,
-        "SELECT id FROM annalist_categories WHERE name = ?1",
-        name,
     )
 }
 

@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::inlet::{Inlet, closed};
+use super::inlet::{Inlet, Outlet, queue};
 use super::reader::Reader;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreErrorKind};
 
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
-type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
+type Queue = Arc<Mutex<Outlet<Job>>>;
 
 /// Threads with one connection each. Reads wait in a bounded queue for the next
 /// free one.
@@ -35,7 +36,7 @@ impl Pool {
 
     /// Starts a thread for each connection.
     pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Ended)> {
-        let (jobs, queue) = mpsc::channel(Self::QUEUED_MAX);
+        let (jobs, queue) = queue(Self::QUEUED_MAX);
         let queue = Arc::new(Mutex::new(queue));
         let (running, ended) = mpsc::channel(1);
         for (index, conn) in connections.into_iter().enumerate() {
@@ -47,7 +48,6 @@ impl Pool {
                     drop(running);
                 })?;
         }
-        let jobs = Inlet::new(jobs);
         Ok((Self { jobs }, Ended(ended)))
     }
 
@@ -56,7 +56,6 @@ impl Pool {
         &self,
         read: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let jobs = self.jobs.sender()?;
         let (answer, answered) = oneshot::channel();
         let job = move |reader: &mut Reader| {
             // A caller that is gone needs no page.
@@ -64,8 +63,13 @@ impl Pool {
                 let _ = answer.send(read(reader));
             }
         };
-        jobs.send(Box::new(job)).await.map_err(|_| closed())?;
-        drop(jobs);
+        let sent = match self.jobs.try_send(Box::new(job)) {
+            Err(TrySendError::Full(job)) => self.jobs.send(job).await.is_ok(),
+            sent => sent.is_ok(),
+        };
+        if !sent {
+            return Err(closed());
+        }
         answered.await.map_err(|_| closed())?
     }
 
@@ -83,8 +87,10 @@ fn serve(conn: Connection, queue: &Queue) {
 }
 
 fn next(queue: &Queue) -> Option<Job> {
-    queue
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .blocking_recv()
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
+}
+
+/// What a caller is told who comes too late.
+fn closed() -> StoreError {
+    StoreError::new(StoreErrorKind::HandleClosed, "reading")
 }

@@ -6,14 +6,15 @@
 use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
-use super::filter::Wanted;
 use super::names::{Names, parse_stream, stream_number};
 use super::removals::{self, is_marker};
 use super::row::{COLUMNS, Fields, position, stored, version};
 use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
-use crate::store::backend::{AllPage, AllQuery, ListQuery, StreamInfo, StreamPage, StreamQuery};
+use crate::store::backend::{
+    AllPage, AllQuery, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
+};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
 use crate::store::scan::{Direction, numbers};
@@ -60,7 +61,6 @@ impl Reader {
             let (Some(number), false) = (number, numbers.is_empty()) else {
                 return Ok(page);
             };
-            let filter = Wanted::types(conn, &query.types)?;
             let by_version = format!(
                 "SELECT {COLUMNS} FROM annalist_events \
                  WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 ORDER BY version {}",
@@ -79,14 +79,16 @@ impl Reader {
                 if version(fields.version) != Version::new(due) {
                     return Err(missing(due));
                 }
-                if !filter.wants_type(fields.event_type) {
-                    return Ok(Step::Past);
-                }
+                // Before anything of the row is believed, the type among it.
                 let at = position(fields.position);
                 let event_type = names.event_type(conn, fields.event_type, at)?;
-                fields
-                    .event(checksum, query.stream.clone(), event_type)
-                    .map(Step::Take)
+                fields.verify(checksum, query.stream.as_str(), event_type.as_str())?;
+                match is_wanted(&query.types, &event_type) {
+                    true => fields
+                        .event(query.stream.clone(), event_type)
+                        .map(Step::Take),
+                    false => Ok(Step::Past),
+                }
             })?;
             if let Some(due) = walk.missing() {
                 return Err(missing(due));
@@ -112,7 +114,6 @@ impl Reader {
             if numbers.is_empty() {
                 return Ok(page);
             }
-            let filter = Wanted::filter(conn, &query.filter)?;
             let by_position = format!(
                 "SELECT {COLUMNS} FROM annalist_events \
                  WHERE position BETWEEN ?1 AND ?2 ORDER BY position {}",
@@ -134,20 +135,15 @@ impl Reader {
                 if position(fields.position) != Position::new(due) {
                     return marked(due).map(|()| Step::Again);
                 }
-                if !filter.wants_type(fields.event_type) || !filter.wants_category(fields.category)
-                {
-                    return Ok(Step::Past);
-                }
                 let due = Position::new(due);
                 let stream = names.stream(conn, fields.stream, due)?;
-                let removed = version(fields.version) <= stream.removed_to;
-                if removed || !filter.wants_stream(&stream.id) {
-                    return Ok(Step::Past);
-                }
                 let event_type = names.event_type(conn, fields.event_type, due)?;
-                fields
-                    .event(checksum, stream.id, event_type)
-                    .map(Step::Take)
+                fields.verify(checksum, stream.id.as_str(), event_type.as_str())?;
+                let removed = version(fields.version) <= stream.removed_to;
+                match !removed && query.filter.passes(&stream.id, &event_type) {
+                    true => fields.event(stream.id, event_type).map(Step::Take),
+                    false => Ok(Step::Past),
+                }
             })?;
             while let Some(due) = walk.missing() {
                 marked(due)?;
@@ -287,12 +283,13 @@ fn one_event(
     let by_id = "WHERE event_id = ?1 AND stream = ?2";
     let params = params![id.as_uuid().as_bytes(), number];
     one_row(conn, by_id, params, |fields, checksum| {
-        if version(fields.version) <= removed_to {
-            return Ok(None);
-        }
         let at = position(fields.position);
         let event_type = names.event_type(conn, fields.event_type, at)?;
-        fields.event(checksum, stream.clone(), event_type).map(Some)
+        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        match version(fields.version) <= removed_to {
+            true => Ok(None),
+            false => fields.event(stream.clone(), event_type).map(Some),
+        }
     })
     .map(Option::flatten)
 }

@@ -16,7 +16,7 @@ use crate::store::error::StoreError;
 use crate::version::{Position, Version};
 
 /// The columns that [`Fields::of`] reads, in its order.
-pub(super) const COLUMNS: &str = "position, stream, version, category, type, \
+pub(super) const COLUMNS: &str = "position, stream, version, type, \
      schema_version, recorded_at, event_id, checksum, payload, metadata";
 
 /// What a row holds, borrowed: names still as the small numbers that stand for them.
@@ -25,7 +25,6 @@ pub(super) struct Fields<'a> {
     pub(super) position: i64,
     pub(super) stream: i64,
     pub(super) version: i64,
-    pub(super) category: i64,
     pub(super) event_type: i64,
     pub(super) schema_version: u32,
     pub(super) recorded_at: i64,
@@ -43,15 +42,14 @@ impl<'a> Fields<'a> {
                 position: row.get(0)?,
                 stream: row.get(1)?,
                 version: row.get(2)?,
-                category: row.get(3)?,
-                event_type: row.get(4)?,
-                schema_version: row.get(5)?,
-                recorded_at: row.get(6)?,
-                event_id: row.get_ref(7)?.as_blob()?,
-                payload: row.get_ref(9)?.as_str_or_null()?,
-                metadata: row.get_ref(10)?.as_str_or_null()?,
+                event_type: row.get(3)?,
+                schema_version: row.get(4)?,
+                recorded_at: row.get(5)?,
+                event_id: row.get_ref(6)?.as_blob()?,
+                payload: row.get_ref(8)?.as_str_or_null()?,
+                metadata: row.get_ref(9)?.as_str_or_null()?,
             };
-            Ok((fields, row.get(8)?))
+            Ok((fields, row.get(7)?))
         };
         read().map_err(|error| {
             let position = row.get::<_, i64>(0).ok().map(position);
@@ -66,7 +64,6 @@ impl<'a> Fields<'a> {
         for number in [
             self.position,
             self.version,
-            self.category,
             self.schema_version.into(),
             self.recorded_at,
             stream.len() as i64,
@@ -110,14 +107,12 @@ impl<'a> Fields<'a> {
         Ok(EventId::from_uuid(id))
     }
 
-    /// The event, once its names are known and its checksum holds.
+    /// The event of a row that was verified under these names.
     pub(super) fn event(
         &self,
-        checksum: u32,
         stream: StreamId,
         event_type: EventType,
     ) -> Result<RecordedEvent, StoreError> {
-        self.verify(checksum, stream.as_str(), event_type.as_str())?;
         let position = position(self.position);
         let damaged = |what: &str| corrupt(Some(position), what);
         // From here on the row is what was written, so these hold.

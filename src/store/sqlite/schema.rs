@@ -1,11 +1,11 @@
 //! Opens the file: makes the tables in a new one, refuses what is not ours, and
 //! sets every connection up.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::fault::{at_file, fault, is_busy};
@@ -27,7 +27,6 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Opens the connection that writes, after making the tables where there are none.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     refuse_old_sqlite(path)?;
-    refuse_names_without_a_file(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = open(path, flags, options)?;
     let prepared = prepare(&mut conn, path, options);
@@ -55,18 +54,22 @@ fn refuse_old_sqlite(path: &Path) -> Result<(), StoreError> {
     Err(at_file(path, StoreErrorKind::Invalid, what))
 }
 
-/// SQLite takes these for a database without a file, and each connection for one
-/// of its own.
-fn refuse_names_without_a_file(path: &Path) -> Result<(), StoreError> {
-    if !path.as_os_str().is_empty() && path != Path::new(":memory:") {
-        return Ok(());
+/// The path as every connection opens it: absolute, so that it is no URI to SQLite and
+/// means the same file whatever becomes of the working directory.
+///
+/// Refuses what SQLite takes for a database without a file, since each connection would
+/// have one of its own.
+pub(super) fn plain_path(path: &Path) -> Result<PathBuf, StoreError> {
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        let what = "a store needs a file, or use Store::memory(); this names none:";
+        return Err(at_file(path, StoreErrorKind::Invalid, what));
     }
-    let what = "a store needs a file, or use Store::memory(); this names none:";
-    Err(at_file(path, StoreErrorKind::Invalid, what))
+    std::path::absolute(path)
+        .map_err(|error| at_file(path, StoreErrorKind::Io, "opening").with_source(error))
 }
 
 fn open(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> Result<Connection, StoreError> {
-    // Each connection stays in one thread. No SQLITE_OPEN_URI: a path is a path.
+    // Each connection stays in one thread.
     let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let conn = opened.map_err(|error| fault(error, &format!("opening {}", path.display())))?;
     conn.busy_timeout(options.busy_timeout)
@@ -87,6 +90,13 @@ impl From<rusqlite::Error> for Refusal {
 }
 
 fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
+    if conn.is_readonly(MAIN_DB)? {
+        return Err(Refusal::Told(at_file(
+            path,
+            StoreErrorKind::NoAccess,
+            "opening",
+        )));
+    }
     // Before the first write, so that a file that is not ours is left as it is.
     let is_new = is_new(&conn.unchecked_transaction()?, path)?;
     if is_new {

@@ -4,10 +4,10 @@
 //! or a removal; the writer forgets it all when one has.
 
 use hashlink::LruCache;
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, Statement};
 
 use super::fault::Failure;
-use super::names::{category_number, stream_number};
+use super::names::stream_number;
 use super::removals::{self, Removals};
 use super::row::version;
 use crate::ids::StreamId;
@@ -18,7 +18,6 @@ use crate::version::Version;
 #[derive(Clone, Copy)]
 pub(super) struct KnownStream {
     pub(super) number: i64,
-    pub(super) category: i64,
     pub(super) facts: StreamFacts,
 }
 
@@ -50,13 +49,7 @@ impl<'c> Streams<'c> {
         if let Some(known) = self.kept.get(stream) {
             return Ok(Some(*known));
         }
-        let sql = "SELECT id, category FROM annalist_streams WHERE name = ?1";
-        let row = self
-            .conn
-            .prepare_cached(sql)?
-            .query_row([stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((number, category)) = row else {
+        let Some(number) = stream_number(self.conn, stream)? else {
             return Ok(None);
         };
         let last: Option<i64> = self.max_version.query_row([number], |row| row.get(0))?;
@@ -66,7 +59,6 @@ impl<'c> Streams<'c> {
         };
         let known = KnownStream {
             number,
-            category,
             facts: removals.facts(last.map_or(Version::ZERO, version)),
         };
         self.keep(stream, known);
@@ -75,26 +67,16 @@ impl<'c> Streams<'c> {
 
     /// Makes the row of a stream that is written for the first time.
     pub(super) fn create(&mut self, stream: &StreamId) -> rusqlite::Result<KnownStream> {
-        let category = stream.category();
-        let category = match category_number(self.conn, category)? {
-            Some(number) => number,
-            None => {
-                let sql = "INSERT INTO annalist_categories (name) VALUES (?1)";
-                self.conn.prepare_cached(sql)?.insert([category])?
-            }
-        };
         // An event of this stream may come after a key of it, in one commit.
         let number = match stream_number(self.conn, stream)? {
             Some(number) => number,
             None => {
-                let sql = "INSERT INTO annalist_streams (name, category) VALUES (?1, ?2)";
-                let mut insert = self.conn.prepare_cached(sql)?;
-                insert.insert(params![stream.as_str(), category])?
+                let sql = "INSERT INTO annalist_streams (name) VALUES (?1)";
+                self.conn.prepare_cached(sql)?.insert([stream.as_str()])?
             }
         };
         Ok(KnownStream {
             number,
-            category,
             facts: StreamFacts::default(),
         })
     }

@@ -1,15 +1,18 @@
 //! The transaction that the writer holds open, and how far the store has come in it.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rusqlite::{Connection, Statement};
 
+use super::fault::{Failure, corrupt, is_busy};
 use crate::store::error::StoreError;
 use crate::version::Position;
-
-use super::fault::{Failure, corrupt};
 
 /// The write lock, and the row of `annalist_head` while it is held.
 pub(super) struct Transaction<'c> {
     conn: &'c Connection,
+    busy_timeout: Duration,
     begin: Statement<'c>,
     data_version: Statement<'c>,
     read_head: Statement<'c>,
@@ -39,9 +42,13 @@ pub(super) enum Kept {
 }
 
 impl<'c> Transaction<'c> {
-    pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
+    const LOCK_STEP: Duration = Duration::from_micros(500);
+
+    pub(super) fn new(conn: &'c Connection, busy_timeout: Duration) -> rusqlite::Result<Self> {
+        conn.busy_timeout(Duration::ZERO)?;
         Ok(Self {
             conn,
+            busy_timeout,
             begin: conn.prepare("BEGIN IMMEDIATE")?,
             data_version: conn.prepare("PRAGMA data_version")?,
             read_head: conn
@@ -58,8 +65,30 @@ impl<'c> Transaction<'c> {
     }
 
     /// Takes the write lock, and tells whether another connection has changed streams.
+    /// On an error the lock is not held.
     pub(super) fn begin(&mut self) -> rusqlite::Result<Kept> {
-        self.begin.execute([])?;
+        self.lock()?;
+        self.look().inspect_err(|_| {
+            // The error that is told is the first one.
+            let _ = self.roll_back();
+        })
+    }
+
+    /// Waits in short even steps. SQLite's own waiting grows to 100 ms a step, while a
+    /// busy process lets go of the lock for a moment only: it would starve the others.
+    fn lock(&mut self) -> rusqlite::Result<()> {
+        let deadline = Instant::now() + self.busy_timeout;
+        loop {
+            match self.begin.execute([]) {
+                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                    thread::sleep(Self::LOCK_STEP);
+                }
+                answer => return answer.map(drop),
+            }
+        }
+    }
+
+    fn look(&mut self) -> rusqlite::Result<Kept> {
         let seen = self.data_version.query_row([], |row| row.get(0))?;
         if self.seen == Some(seen) {
             return Ok(Kept::Holds);
@@ -81,8 +110,9 @@ impl<'c> Transaction<'c> {
         Ok(kept)
     }
 
-    /// Makes durable what the open transaction holds.
-    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+    /// Writes down how far the store has come: the last step before the commit, and one
+    /// after whose failure nothing is durable yet.
+    pub(super) fn seal(&mut self) -> rusqlite::Result<()> {
         if self.moved {
             let Head {
                 position,
@@ -90,10 +120,21 @@ impl<'c> Transaction<'c> {
                 removals,
             } = self.head;
             self.move_head.execute([position, recorded_at, removals])?;
+            self.moved = false;
         }
-        self.commit.execute([])?;
-        self.moved = false;
         Ok(())
+    }
+
+    /// Makes durable what the open transaction holds. What an error leaves behind is not
+    /// known, but for the few that [`at_commit`](super::fault::at_commit) knows.
+    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+        self.commit.execute([]).map(drop)
+    }
+
+    /// Whether the transaction is still open. SQLite ends it by itself on some errors of
+    /// reading and writing; going on would commit each further row on its own.
+    pub(super) fn is_open(&self) -> bool {
+        !self.conn.is_autocommit()
     }
 
     /// Drops what the open transaction holds, if one is open.
@@ -113,7 +154,7 @@ impl<'c> Transaction<'c> {
         }
         let last = Some(Position::new(i64::MAX as u64));
         let used_up: StoreError = corrupt(last, "numbering an event after the largest number");
-        Err(Failure::from(used_up))
+        Err(Failure::Refused(used_up.into()))
     }
 
     /// The next position. The caller has asked for room before.

@@ -14,10 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::mpsc::Receiver;
 
 use super::append::{Appender, Desk};
-use super::fault::{at_commit, fault};
+use super::fault::{Failure, at_commit, fault};
+use super::inlet::Outlet;
 use super::job::{Asked, Job};
 use super::names::Names;
 use super::options::SqliteOptions;
@@ -53,7 +53,7 @@ impl<'c> Writer<'c> {
     pub(super) fn new(conn: &'c Connection, options: &SqliteOptions) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
-            transaction: Transaction::new(conn)?,
+            transaction: Transaction::new(conn, options.busy_timeout)?,
             streams: Streams::new(conn, options.streams_cached_max)?,
             appender: Appender::new(conn)?,
             names: Names::new(),
@@ -65,8 +65,8 @@ impl<'c> Writer<'c> {
     }
 
     /// Writes what comes until the queue is closed and empty.
-    pub(super) fn run(mut self, mut queue: Receiver<Job>) {
-        while let Some(job) = queue.blocking_recv() {
+    pub(super) fn run(mut self, mut queue: Outlet<Job>) {
+        while let Some(job) = queue.recv() {
             self.take_up(job, &mut queue);
             while let Some(asked) = self.compactions.pop_front() {
                 self.compact(asked, &mut queue);
@@ -74,7 +74,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn take_up(&mut self, job: Job, queue: &mut Receiver<Job>) {
+    fn take_up(&mut self, job: Job, queue: &mut Outlet<Job>) {
         match job {
             Job::Compact(asked) => self.compactions.push_back(asked),
             job => self.batch(job, queue),
@@ -82,9 +82,9 @@ impl<'c> Writer<'c> {
     }
 
     /// The next job that is waiting already, if its caller still is.
-    fn next(&mut self, queue: &mut Receiver<Job>) -> Option<Job> {
+    fn next(&mut self, queue: &mut Outlet<Job>) -> Option<Job> {
         loop {
-            match queue.try_recv().ok()? {
+            match queue.try_recv()? {
                 job if job.is_abandoned() => {}
                 Job::Compact(asked) => self.compactions.push_back(asked),
                 job => return Some(job),
@@ -92,12 +92,14 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn batch(&mut self, first: Job, queue: &mut Receiver<Job>) {
+    fn batch(&mut self, first: Job, queue: &mut Outlet<Job>) {
         if self.fenced {
             return first.refuse(fenced());
         }
+        // They wait for the write lock as long as the first one does.
+        let waiting = queue.len();
         if let Err(error) = self.begin() {
-            return self.refuse_waiting(first, queue, error);
+            return self.refuse_waiting(first, waiting, queue, &error);
         }
         let mut batch: Vec<Job> = Vec::new();
         let mut bytes = 0;
@@ -107,7 +109,7 @@ impl<'c> Writer<'c> {
             let done = self.apply(&mut job);
             batch.push(job);
             if let Err(error) = done {
-                return self.one_by_one(batch, error);
+                return self.one_by_one(batch, &error);
             }
             let full = batch.len() >= self.batch_commits_max || bytes >= self.batch_bytes_max;
             next = if full { None } else { self.next(queue) };
@@ -115,8 +117,9 @@ impl<'c> Writer<'c> {
         self.commit(batch);
     }
 
-    fn begin(&mut self) -> rusqlite::Result<()> {
-        if self.transaction.begin()? == Kept::Stale {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let kept = self.transaction.begin();
+        if kept.map_err(|error| fault(error, "taking the write lock"))? == Kept::Stale {
             self.streams.forget();
         }
         Ok(())
@@ -131,7 +134,7 @@ impl<'c> Writer<'c> {
             appender,
             ..
         } = self;
-        match job {
+        let applied = match job {
             Job::Commit(asked) => asked.decide(|request, now| {
                 let desk = Desk {
                     transaction,
@@ -150,22 +153,30 @@ impl<'c> Writer<'c> {
             }),
             // Kept apart by whoever takes jobs from the queue.
             Job::Compact(_) => Ok(()),
+        };
+        match applied {
+            Ok(()) if !transaction.is_open() => Err(ended_early()),
+            applied => applied,
         }
     }
 
     fn roll_back(&mut self) -> rusqlite::Result<()> {
         self.streams.forget();
         self.appender.forget();
+        self.names = Names::new();
         self.transaction.roll_back()
     }
 
     /// Commits, and answers everyone: also who was refused has been told what the
     /// batch holds.
     fn commit(&mut self, batch: Vec<Job>) {
+        if let Err(error) = self.transaction.seal() {
+            return self.one_by_one(batch, &fault(error, "committing"));
+        }
         match self.transaction.commit() {
             Ok(()) => batch.into_iter().for_each(Job::answer),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                self.one_by_one(batch, fault(error, "committing"));
+                self.one_by_one(batch, &fault(error, "committing"));
             }
             Err(error) => self.commit_failed(batch, error),
         }
@@ -173,31 +184,33 @@ impl<'c> Writer<'c> {
 
     /// Rolls a batch back and gives each of its jobs a transaction of its own, so that
     /// only the one at fault fails.
-    fn one_by_one(&mut self, mut batch: Vec<Job>, error: StoreError) {
+    fn one_by_one(&mut self, batch: Vec<Job>, error: &StoreError) {
         if let Err(error) = self.roll_back() {
             return self.fence(batch, &at_commit(error));
         }
         // It had the transaction to itself already.
         if batch.len() == 1 {
-            self.rest_if_full(&error);
-            return batch.drain(..).for_each(|job| job.refuse(copy(&error)));
+            self.rest_if_full(error);
+            return refuse_all(batch, error);
         }
-        for job in batch {
-            self.alone(job);
+        let mut batch = batch.into_iter();
+        while let Some(job) = batch.next() {
+            if self.fenced {
+                job.refuse(fenced());
+            } else if let Err(error) = self.begin() {
+                // The rest would wait as long again, one after the other.
+                job.refuse(error.again());
+                return refuse_all(batch, &error);
+            } else {
+                self.alone(job);
+            }
         }
     }
 
     fn alone(&mut self, mut job: Job) {
-        if self.fenced {
-            return job.refuse(fenced());
-        }
-        if let Err(error) = self.begin() {
-            let _ = self.roll_back();
-            return job.refuse(fault(error, "taking the write lock"));
-        }
         match self.apply(&mut job) {
             Ok(()) => self.commit(vec![job]),
-            Err(error) => self.one_by_one(vec![job], error),
+            Err(error) => self.one_by_one(vec![job], &error),
         }
     }
 
@@ -210,9 +223,7 @@ impl<'c> Writer<'c> {
             return self.fence(batch, &at_commit(error));
         }
         self.rest_if_full(&error);
-        for job in batch {
-            job.refuse(copy(&error));
-        }
+        refuse_all(batch, &error);
     }
 
     /// Whether the batch will be there after a crash cannot be told: say so, and
@@ -220,25 +231,27 @@ impl<'c> Writer<'c> {
     fn fence(&mut self, batch: Vec<Job>, error: &StoreError) {
         self.fenced = true;
         let _ = self.roll_back();
-        for job in batch {
-            job.refuse(StoreError::new(StoreErrorKind::Unknown, error.to_string()));
-        }
+        refuse_all(batch, error);
     }
 
-    /// The write lock could not be had: whoever is waiting has waited for it too.
-    fn refuse_waiting(&mut self, first: Job, queue: &mut Receiver<Job>, error: rusqlite::Error) {
-        let error = fault(error, "taking the write lock");
-        let _ = self.roll_back();
-        self.rest_if_full(&error);
-        let mut waiting = Some(first);
-        while let Some(job) = waiting {
-            job.refuse(copy(&error));
-            waiting = self.next(queue);
+    /// The write lock could not be had: whoever was waiting has waited for it too.
+    fn refuse_waiting(
+        &mut self,
+        first: Job,
+        waiting: usize,
+        queue: &mut Outlet<Job>,
+        error: &StoreError,
+    ) {
+        self.rest_if_full(error);
+        first.refuse(error.again());
+        for _ in 0..waiting {
+            let Some(job) = self.next(queue) else { break };
+            job.refuse(error.again());
         }
     }
 
     /// Strips what was removed, in small transactions between those of others.
-    fn compact(&mut self, asked: Asked<(), Compacted>, queue: &mut Receiver<Job>) {
+    fn compact(&mut self, asked: Asked<(), Compacted>, queue: &mut Outlet<Job>) {
         let mut compacted = Compacted::default();
         loop {
             let stripped = match self.strip_some(&asked) {
@@ -259,31 +272,33 @@ impl<'c> Writer<'c> {
         if self.fenced {
             return Err(fenced());
         }
-        let sql = |error| fault(error, "compacting");
-        if let Err(error) = self.begin() {
-            let _ = self.roll_back();
-            return Err(sql(error));
-        }
+        self.begin()?;
         let mut desk = Desk {
             transaction: &mut self.transaction,
             streams: &mut self.streams,
             now: asked.now,
         };
-        match strip(self.conn, &mut desk, &mut self.names, Self::STRIPPED_MAX) {
-            Ok(stripped) => match self.transaction.commit() {
-                Ok(()) => Ok(stripped),
-                Err(error) => {
-                    let error = at_commit(error);
-                    self.fenced |= error.kind() == StoreErrorKind::Unknown;
-                    let _ = self.roll_back();
-                    Err(error)
-                }
-            },
-            Err(failure) => {
-                self.roll_back().map_err(sql)?;
-                Err(failure.into_store_error())
-            }
-        }
+        let stripped = strip(self.conn, &mut desk, &mut self.names, Self::STRIPPED_MAX)
+            .map_err(Failure::into_store_error);
+        let sealed = stripped.and_then(|stripped| {
+            let sealed = self.transaction.seal();
+            sealed
+                .map(|()| stripped)
+                .map_err(|error| fault(error, "compacting"))
+        });
+        let stripped = match sealed {
+            Ok(_) if !self.transaction.is_open() => Err(ended_early()),
+            Ok(stripped) => self
+                .transaction
+                .commit()
+                .map(|()| stripped)
+                .map_err(at_commit),
+            Err(error) => Err(error),
+        };
+        stripped.inspect_err(|error| {
+            self.fenced |= error.kind() == StoreErrorKind::Unknown;
+            let _ = self.roll_back();
+        })
     }
 
     fn rest_if_full(&self, error: &StoreError) {
@@ -293,14 +308,15 @@ impl<'c> Writer<'c> {
     }
 }
 
-/// The same error for another caller: a cause cannot be told twice, so its text is.
-fn copy(error: &StoreError) -> StoreError {
-    match std::error::Error::source(error) {
-        Some(source) => {
-            StoreError::new(error.kind(), error.context()).with_source(source.to_string())
-        }
-        None => StoreError::new(error.kind(), error.context()),
+fn refuse_all(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
+    for job in jobs {
+        job.refuse(error.again());
     }
+}
+
+/// SQLite rolled the transaction back by itself.
+fn ended_early() -> StoreError {
+    StoreError::new(StoreErrorKind::Io, "appending")
 }
 
 fn fenced() -> StoreError {
