@@ -75,7 +75,7 @@
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
 //! | | **for tests** |
-//! | `testkit` | the contract of a backend as data, and a clock that you set (feature `testkit`) |
+//! | `testkit` | the contract of a backend as data, a checker of recorded histories, and a clock that you set (feature `testkit`) |
 //!
 //! # Features
 //!

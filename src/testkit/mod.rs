@@ -1,7 +1,9 @@
-//! What a test needs: the contract as data, and a clock that you set.
+//! What a test needs: the contract as data, a clock that you set, and a judge of
+//! what concurrent clients were answered.
 //!
 //! Behind the feature `testkit`; nothing of it is in a release build that does not
 //! ask for it.
 
 pub mod clock;
 pub mod contract;
+pub mod history;

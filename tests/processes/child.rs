@@ -1,0 +1,211 @@
+//! A worker process as its parent sees it: what it is told, what it says, its end.
+//!
+//! Nothing here waits for longer than [`PATIENCE`], and no child outlives its handle.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use annalist::{Position, Receipt};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Name, Rules};
+
+/// The variable of the environment that makes this binary a worker.
+pub(crate) const SPEC: &str = "ANNALIST_PROCESS";
+
+/// What a worker's lines begin with, among what the test harness prints.
+pub(crate) const MARK: &str = "> ";
+
+/// How long a worker may say nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a worker process is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) path: PathBuf,
+    pub(crate) role: Role,
+    pub(crate) rules: Rules,
+    pub(crate) round: u32,
+    pub(crate) worker: u32,
+    /// See [`SqliteOptions`](annalist::store::sqlite::SqliteOptions).
+    pub(crate) checkpoint_pages: u32,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// When it is told to, sends commits from so many callers at once, so many each,
+    /// or until its input ends.
+    Load {
+        callers: u32,
+        commits: Option<u32>,
+        /// How long a caller rests at most before each commit. Processes that never
+        /// rest hardly let each other in.
+        rest_us_max: u64,
+    },
+    /// Reads everything in small pages, one for each line that it is given.
+    Read,
+}
+
+/// One line of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Line {
+    /// It runs, and opens the store next.
+    Opening,
+    /// The store is open.
+    Opened,
+    Ack(Ack),
+    Page {
+        events: usize,
+        last: Position,
+    },
+    /// It has stopped as it should.
+    Done(Figures),
+}
+
+/// A commit that was answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ack {
+    /// Written as four numbers.
+    name: String,
+    /// Whether another process's commit took effect under this commit's key.
+    pub(crate) known: bool,
+    pub(crate) receipt: Receipt,
+}
+
+impl Ack {
+    pub(crate) fn new(name: Name, known: bool, receipt: Receipt) -> Self {
+        let name = name.to_string();
+        Self {
+            name,
+            known,
+            receipt,
+        }
+    }
+
+    pub(crate) fn name(&self) -> Name {
+        self.name.parse().expect("a name")
+    }
+}
+
+/// What a worker met on its way.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) conflicts: u64,
+    pub(crate) busy: u64,
+    /// The longest that one answer took.
+    pub(crate) slowest_ms: u64,
+}
+
+/// A running worker.
+pub(crate) struct Worker {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Line>,
+}
+
+impl Worker {
+    pub(crate) fn start(spec: &Spec) -> Self {
+        let binary = std::env::current_exe().expect("this binary");
+        let mut process = Command::new(binary)
+            .args(["--exact", "worker", "--ignored", "--nocapture"])
+            .env(SPEC, serde_json::to_string(spec).expect("JSON"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let stdin = process.stdin.take();
+        let stdout = process.stdout.take().expect("its output");
+        let (said, lines) = channel();
+        thread::spawn(move || listen(stdout, &said));
+        Self {
+            process,
+            stdin,
+            lines,
+        }
+    }
+
+    /// The next line; none when the process has ended.
+    pub(crate) fn line(&self) -> Option<Line> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("a worker said nothing for {PATIENCE:?}"),
+        }
+    }
+
+    /// The next commit that was answered, for a worker that goes on until it is told.
+    pub(crate) fn ack(&self) -> Ack {
+        loop {
+            match self.line() {
+                Some(Line::Ack(ack)) => return ack,
+                Some(Line::Opening | Line::Opened) => {}
+                other => panic!("a worker that should go on said {other:?}"),
+            }
+        }
+    }
+
+    /// Lets a process begin, or a reader read on.
+    pub(crate) fn go(&mut self) {
+        let stdin = self.stdin.as_mut().expect("not stopped yet");
+        writeln!(stdin, "go").expect("the worker listens");
+    }
+
+    /// Waits until the process has opened the store.
+    pub(crate) fn opened(&self) {
+        let said = [self.line(), self.line()];
+        let opened = matches!(said, [Some(Line::Opening), Some(Line::Opened)]);
+        assert!(opened, "{said:?}");
+    }
+
+    /// Kills the process, and answers what it was still heard saying.
+    pub(crate) fn kill(mut self) -> Vec<Line> {
+        self.process.kill().expect("a process to kill");
+        self.process.wait().expect("its end");
+        std::iter::from_fn(|| self.line()).collect()
+    }
+
+    /// Lets the process finish what it has begun, and answers what it said.
+    pub(crate) fn stop(mut self) -> Vec<Line> {
+        drop(self.stdin.take());
+        self.finish()
+    }
+
+    /// Waits until the process is through, and answers what it said.
+    pub(crate) fn finish(mut self) -> Vec<Line> {
+        let lines: Vec<_> = std::iter::from_fn(|| self.line()).collect();
+        let status = self.process.wait().expect("its end");
+        assert!(status.success(), "a worker failed: {status}");
+        assert!(matches!(lines.last(), Some(Line::Done(_))), "{lines:?}");
+        lines
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended long ago; what is left to do is not to leave it running.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Passes on every whole line. One that a kill cut off was never said.
+fn listen(stdout: ChildStdout, said: &Sender<Line>) {
+    let mut stdout = BufReader::new(stdout);
+    let mut line = Vec::new();
+    while stdout.read_until(b'\n', &mut line).expect("its output") > 0 {
+        let text = str::from_utf8(&line).expect("text");
+        if let Some(json) = text.strip_prefix(MARK)
+            && text.ends_with('\n')
+            && said
+                .send(serde_json::from_str(json).expect("a line of a worker"))
+                .is_err()
+        {
+            return;
+        }
+        line.clear();
+    }
+}
