@@ -112,11 +112,12 @@ impl SqliteStore {
     ) -> Result<A, AppendError> {
         let (asked, answer) = Asked::new(request, self.options.clock.now());
         self.send(job(asked)).await?;
-        answer.await.map_err(|_| {
+        let answer = answer.await.map_err(|_| {
             // The thread ended in the middle, which only a bug can do.
             let writing = format!("writing to {}", self.path.display());
             StoreError::new(StoreErrorKind::Unknown, writing)
-        })?
+        })?;
+        answer.told
     }
 
     /// Puts a job into the writer's queue, waiting for a place if it must.

@@ -101,7 +101,7 @@ impl<'c> Writer<'c> {
         if let Err(error) = self.begin() {
             return self.refuse_waiting(first, waiting, queue, &error);
         }
-        let mut batch: Vec<Job> = Vec::new();
+        let mut batch: Vec<Job> = Vec::with_capacity(waiting + 1);
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(mut job) = next {
