@@ -11,8 +11,8 @@ const ROOMS: &[&str] = &[
 
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
-    "limits", "receipt", "error", "commit", "facts", "removal", "scan", "backend", "verdict",
-    "memory", "sqlite", "read",
+    "limits", "receipt", "error", "commit", "facts", "removal", "report", "scan", "backend",
+    "verdict", "memory", "sqlite", "read",
 ];
 
 /// The same inside of `src/store/sqlite/`.
@@ -31,6 +31,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "job",
     "inlet",
     "writer",
+    "verify",
     "walk",
     "reader",
     "pool",

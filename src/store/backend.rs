@@ -13,6 +13,7 @@ use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
+use crate::store::report::VerifyReport;
 use crate::store::scan::Scan;
 use crate::version::{Generation, Position, StreamState, Version};
 
@@ -79,6 +80,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The largest position written; zero in an empty store.
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>>;
+
+    /// Looks at everything stored, and tells what is not as it was written.
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>>;
 
     /// Answers what was accepted, then stops and frees what it holds. Calling it
     /// again is no error.

@@ -19,6 +19,7 @@ use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::limits::Limits;
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
+use crate::store::report::VerifyReport;
 use crate::version::Position;
 
 mod log;
@@ -127,6 +128,10 @@ impl Backend for MemoryStore {
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
         self.read(Log::head)
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
+        self.read(Log::verify)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

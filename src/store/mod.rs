@@ -10,6 +10,7 @@
 //! | `receipt` | what it is answered when it has landed |
 //! | `facts` | the truth table of expectations over what is known of a stream |
 //! | `removal` | removing events and sealing streams |
+//! | `report` | what a check of everything has found |
 //! | `scan` | which numbers one page of a read goes over |
 //! | [`Backend`] | the contract of what keeps the events |
 //! | `verdict` | the truth tables as pure functions, asked by every backend |
@@ -38,6 +39,7 @@ mod memory;
 mod read;
 mod receipt;
 mod removal;
+mod report;
 mod scan;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -53,6 +55,7 @@ pub use memory::MemoryOptions;
 pub use read::{Items, ListStreams, Paged, Pages, ReadAll, ReadStream, StreamSlice};
 pub use receipt::{AppendReceipt, Receipt};
 pub use removal::{Compacted, Removal, RemovalRequest, Removed};
+pub use report::{Damage, VerifyReport};
 pub use scan::{Direction, PageBounds, Scan};
 
 /// A handle to a store. Cloning it is cheap, and every clone is the same store.
@@ -382,6 +385,32 @@ impl Store {
     /// Dropping the future leaves nothing behind.
     pub async fn head(&self) -> Result<Position, StoreError> {
         self.backend.head().await
+    }
+
+    /// Looks at everything stored: every checksum, every number that must have no hole,
+    /// the indexes, the removals and the commit keys. Reads and appends go on meanwhile.
+    ///
+    /// Damage is no error of this call: it is in the report.
+    ///
+    /// ```
+    /// # use annalist::{NewEvent, Store, Version};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = Store::memory();
+    /// # store.append(&"account-42".parse()?, Version::ZERO, [NewEvent::json("Opened", &1)?]).await?;
+    /// let report = store.verify().await?;
+    /// assert!(report.is_whole() && report.events == 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read at all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        self.backend.verify().await
     }
 
     /// What this handle takes at most.

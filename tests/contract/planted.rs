@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annalist::store::{
     AllPage, AllQuery, AppendRequest, Backend, CommitRequest, Compacted, ListQuery, RemovalRequest,
-    Removed, StreamPage, StreamQuery,
+    Removed, StreamPage, StreamQuery, VerifyReport,
 };
 use annalist::testkit::contract::{CASES, Subject, run};
 use annalist::{
@@ -304,6 +304,10 @@ impl Backend for Planted {
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
         self.inner.head()
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
+        self.inner.verify()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

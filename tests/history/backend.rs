@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use annalist::store::{
     AllPage, AllQuery, Backend, CommitRequest, Compacted, ListQuery, RemovalRequest, Removed,
-    StreamPage, StreamQuery,
+    StreamPage, StreamQuery, VerifyReport,
 };
 use annalist::{
     AppendError, AppendReceipt, EventId, ExpectedVersion, Limits, Position, Receipt, RecordedEvent,
@@ -237,6 +237,10 @@ impl Backend for Slow {
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
         self.inner.head()
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
+        self.inner.verify()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

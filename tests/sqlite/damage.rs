@@ -1,6 +1,9 @@
 //! Stored data that is not what was written is never answered as if it were.
 
-use annalist::{AppendError, EventId, ExpectedVersion, Metadata, Store, StoreErrorKind, Version};
+use annalist::{
+    AppendError, Commit, EventId, ExpectedVersion, Fingerprint, Metadata, Store, StoreErrorKind,
+    Version,
+};
 
 use crate::{Place, event, stream};
 
@@ -124,4 +127,116 @@ async fn a_repeat_of_a_damaged_event_is_not_answered_from_it() {
         .append(&stream("b-1"), Version::new(2), [event(5)])
         .await
         .expect("an append");
+}
+
+/// What a check of everything names as damaged.
+async fn verified(sql: &str) -> Vec<String> {
+    let place = Place::new();
+    let store = place.open().await;
+    for (name, number) in [("a-1", 1), ("b-1", 2), ("a-1", 3), ("b-1", 4)] {
+        let keyed = Commit::new()
+            .append(stream(name), ExpectedVersion::Any, [event(number)])
+            .key(format!("key-{number}"), Fingerprint::of("f"));
+        store.commit(keyed).await.expect("an append");
+    }
+    store
+        .truncate_before(&stream("a-1"), Version::new(2))
+        .await
+        .expect("a removal");
+    store
+        .close_stream(&stream("b-1"), ExpectedVersion::Any)
+        .await
+        .expect("a removal");
+    store.compact().await.expect("a compaction");
+    let report = store.verify().await.expect("a check");
+    assert_eq!(report.damages, []);
+    assert_eq!(
+        (report.events, report.streams, report.removals, report.keys),
+        (4, 2, 1, 4)
+    );
+    store.close().await.expect("a clean close");
+    let conn = place.connect();
+    // Behind the back of every guard.
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON")
+        .expect("a pragma");
+    assert_eq!(conn.execute(sql, []).expect(sql), 1, "{sql}");
+    let report = place.open().await.verify().await.expect("a check");
+    report.damages.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_check_of_everything_names_each_damage() {
+    for (sql, named) in [
+        (
+            "UPDATE annalist_events SET payload = '1' WHERE position = 3",
+            "position 3",
+        ),
+        (
+            "UPDATE annalist_events SET payload = '1' WHERE position = 1",
+            "position 1",
+        ),
+        (
+            "UPDATE annalist_events SET metadata = '{}' WHERE position = 4",
+            "position 4",
+        ),
+        (
+            "UPDATE annalist_events SET version = 7 WHERE position = 4",
+            "stream b-1",
+        ),
+        (
+            "DELETE FROM annalist_events WHERE position = 1",
+            "position 1: is missing",
+        ),
+        (
+            "DELETE FROM annalist_events WHERE position = 4",
+            "position 4: is missing",
+        ),
+        ("DELETE FROM annalist_markers", "position 5: is missing"),
+        ("UPDATE annalist_markers SET removed_to = 0", "position 5"),
+        ("UPDATE annalist_markers SET recorded_at = 1", "position 5"),
+        (
+            "DELETE FROM annalist_removals WHERE closed = 0",
+            "stream a-1",
+        ),
+        (
+            "UPDATE annalist_removals SET closed = 0 WHERE closed = 1",
+            "stream b-1",
+        ),
+        (
+            "UPDATE annalist_removals SET compacted_to = 0 WHERE closed = 0",
+            "stream a-1",
+        ),
+        (
+            "UPDATE annalist_removals SET removed_to = 2 WHERE closed = 0",
+            "stream a-1",
+        ),
+        (
+            "UPDATE annalist_streams SET name = 'c-1' WHERE name = 'b-1'",
+            "position 2",
+        ),
+        ("UPDATE annalist_types SET name = 'Voted'", "position 1"),
+        (
+            "UPDATE annalist_keys SET fingerprint = zeroblob(16) WHERE key = 'key-1'",
+            "key-1",
+        ),
+        (
+            "UPDATE annalist_keys SET last_version = 9 WHERE key = 'key-2'",
+            "key-2",
+        ),
+        (
+            "UPDATE annalist_keys SET stream = 9 WHERE key = 'key-3'",
+            "key-3",
+        ),
+        ("UPDATE annalist_head SET last_position = 4", "position 5"),
+        (
+            "UPDATE annalist_head SET last_position = 6",
+            "position 6: is missing",
+        ),
+    ] {
+        let damages = verified(sql).await;
+        assert!(
+            damages.iter().any(|damage| damage.contains(named)),
+            "{sql}: {damages:?}"
+        );
+    }
 }

@@ -17,6 +17,7 @@ use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
 use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::store::removal::{Compacted, RemovalRequest, RemovalVerdict, Removed, judge_removal};
+use crate::store::report::VerifyReport;
 use crate::store::scan::{Direction, Scan, numbers};
 use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge};
 use crate::version::{Counter, Generation, Position, StreamState, Version};
@@ -262,6 +263,20 @@ impl Log {
             }
         }
         compacted
+    }
+
+    /// What is in memory is what was written; there is only to count.
+    pub(super) fn verify(&self) -> VerifyReport {
+        let is_event = |entry: &&Entry| matches!(entry, Entry::Event(..));
+        let events = self.entries.iter().filter(is_event).count();
+        let keys: usize = self.streams.values().map(|stream| stream.keys.len()).sum();
+        VerifyReport {
+            events: events as u64,
+            streams: self.streams.len() as u64,
+            removals: (self.entries.len() - events) as u64,
+            keys: keys as u64,
+            ..VerifyReport::default()
+        }
     }
 
     pub(super) fn head(&self) -> Position {

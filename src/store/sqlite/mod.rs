@@ -18,10 +18,12 @@
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
 //! | `walk` | the numbers of a page, and which one is due |
+//! | `verify` | looks at every row |
 //! | `names` | the small numbers that stand for names |
 //! | `row` | one event's row and its checksum |
 //! | `fault` | SQLite's errors in the store's words |
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -35,6 +37,8 @@ use self::fault::fault;
 use self::inlet::{Inlet, Outlet, queue};
 use self::job::{Asked, Job};
 use self::pool::{Ended, Pool};
+use self::reader::Reader;
+use self::verify::Verifier;
 use self::writer::Writer;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
@@ -45,6 +49,7 @@ use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
+use crate::store::report::VerifyReport;
 use crate::version::Position;
 
 mod append;
@@ -62,6 +67,7 @@ mod row;
 mod schema;
 mod streams;
 mod transaction;
+mod verify;
 mod walk;
 mod writer;
 
@@ -243,7 +249,20 @@ impl Backend for SqliteStore {
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
-        Box::pin(self.readers.run(reader::Reader::head))
+        Box::pin(self.readers.run(Reader::head))
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
+        Box::pin(async {
+            let mut verifier = Verifier::new();
+            loop {
+                let part = move |reader: &mut Reader| reader.verify(verifier);
+                match self.readers.run(part).await? {
+                    ControlFlow::Break(report) => return Ok(report),
+                    ControlFlow::Continue(rest) => verifier = rest,
+                }
+            }
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

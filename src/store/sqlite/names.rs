@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::fault::{corrupt, fault};
 use super::removals;
-use super::row::version;
+use super::row::{parse_stream, version};
 use crate::ids::{EventType, StreamId};
 use crate::store::error::StoreError;
 use crate::version::{Position, Version};
@@ -89,12 +89,6 @@ impl Names {
         self.types.insert(id, event_type.clone());
         Ok(event_type)
     }
-}
-
-/// Reads a stream id as a row holds it.
-pub(super) fn parse_stream(name: &str, position: Option<Position>) -> Result<StreamId, StoreError> {
-    name.parse()
-        .map_err(|error| corrupt(position, "reading a stream id").with_source(error))
 }
 
 fn look_up(conn: &Connection, sql: &str, id: i64, at: Position) -> Result<String, StoreError> {

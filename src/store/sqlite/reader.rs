@@ -3,12 +3,15 @@
 //!
 //! Called on the threads of the pool. Rows are decoded here, where they are read.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
-use super::names::{Names, parse_stream, stream_number};
+use super::names::{Names, stream_number};
 use super::removals::{self, is_marker};
-use super::row::{COLUMNS, Fields, position, stored, version};
+use super::row::{COLUMNS, Fields, parse_stream, position, stored, version};
+use super::verify::Verifier;
 use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
@@ -17,6 +20,7 @@ use crate::store::backend::{
 };
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
+use crate::store::report::VerifyReport;
 use crate::store::scan::{Direction, numbers};
 use crate::version::{Position, Version};
 
@@ -203,6 +207,14 @@ impl Reader {
 
     pub(super) fn head(&mut self) -> Result<Position, StoreError> {
         head(&self.conn).map(|(position, _)| position)
+    }
+
+    /// Looks at one part of everything.
+    pub(super) fn verify(
+        &mut self,
+        verifier: Verifier,
+    ) -> Result<ControlFlow<VerifyReport, Verifier>, StoreError> {
+        self.in_transaction(|conn, names| verifier.go_on(conn, names))
     }
 
     /// Answers from one state of the file.

@@ -8,7 +8,7 @@ use crc32fast::Hasher;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{corrupt, fault};
-use super::row::{stored, version};
+use super::row::{parse_stream, position, stored, version};
 use crate::ids::StreamId;
 use crate::store::error::StoreError;
 use crate::store::facts::StreamFacts;
@@ -171,4 +171,26 @@ pub(super) fn deleted_at(conn: &Connection, number: i64) -> rusqlite::Result<Vec
 pub(super) fn is_marker(conn: &Connection, position: i64) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM annalist_markers WHERE position = ?1";
     conn.prepare_cached(sql)?.exists([position])
+}
+
+/// Checks the marker at a position; its time.
+pub(super) fn verify_marker(conn: &Connection, at: i64) -> Result<i64, StoreError> {
+    let sql = "SELECT s.name, m.generation, m.removed_to, m.deleted, m.recorded_at, m.checksum \
+               FROM annalist_markers AS m LEFT JOIN annalist_streams AS s ON s.id = m.stream \
+               WHERE m.position = ?1";
+    let read = |row: &rusqlite::Row<'_>| {
+        let name: Option<String> = row.get(0)?;
+        let numbers = [at, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        Ok((name.unwrap_or_default(), numbers, row.get::<_, u32>(5)?))
+    };
+    let (name, numbers, sum) = conn
+        .prepare_cached(sql)
+        .and_then(|mut marker| marker.query_row([at], read))
+        .map_err(|error| fault(error, "verifying a removal"))?;
+    let at = Some(position(at));
+    let stream = parse_stream(&name, at)?;
+    match (checksum(&stream, &numbers) == sum, numbers) {
+        (true, [.., recorded_at]) => Ok(recorded_at),
+        (false, _) => Err(corrupt(at, "checking a removal's checksum")),
+    }
 }

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::Desk;
 use super::fault::Failure;
-use super::names::{Names, parse_stream};
+use super::names::Names;
 use super::removals;
-use super::row::{COLUMNS, Fields, position};
+use super::row::{COLUMNS, Fields, parse_stream, position};
 use crate::ids::StreamId;
 use crate::store::removal::{RemovalRequest, RemovalVerdict, Removed, judge_removal};
 use crate::version::StreamState;

@@ -153,3 +153,9 @@ pub(super) fn version(stored: i64) -> Version {
 pub(super) fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
+
+/// Reads a stream id as a row holds it.
+pub(super) fn parse_stream(name: &str, position: Option<Position>) -> Result<StreamId, StoreError> {
+    name.parse()
+        .map_err(|error| corrupt(position, "reading a stream id").with_source(error))
+}

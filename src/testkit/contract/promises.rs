@@ -125,6 +125,12 @@ pub(super) async fn kept(store: &Store, ledger: &Ledger) -> Result<(), Differs> 
         let events = streams.entry(&event.stream).or_default();
         events.push(event.clone());
     }
+    let report = store.verify().await.map_err(broken)?;
+    same("damages that a check finds", &Vec::new(), &report.damages)?;
+    let checked = (report.events, report.removals);
+    let written = (ledger.written.len() as u64, ledger.markers.len() as u64);
+    same("events and removals checked", &written, &checked)?;
+
     let described = ledger.streams();
     let listed = store.list_streams().collect().await.map_err(broken)?;
     same("streams listed", &described, &listed)?;

@@ -1,0 +1,338 @@
+//! Looks at every row of the file, part by part, so that reads go on meanwhile and the
+//! write-ahead log is not held back.
+//!
+//! What is appended while it runs is left to the next time.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, Row, params};
+
+use super::fault::fault;
+use super::keys;
+use super::names::Names;
+use super::removals::{self, is_marker};
+use super::row::{COLUMNS, Fields, parse_stream, position, version};
+use crate::ids::StreamId;
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::report::{Damage, VerifyReport};
+use crate::version::Version;
+
+/// Rows that one part looks at.
+const ROWS_MAX: i64 = 2_000;
+
+/// What is looked at next.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// The pages of the file and the order of its indexes, by SQLite itself.
+    Structure,
+    /// The events and markers after this position; the time of the one there.
+    Log {
+        after: i64,
+        recorded_at: i64,
+    },
+    /// The streams after this number.
+    Streams {
+        after: i64,
+    },
+    /// The commit keys after this one.
+    Keys,
+    Done,
+}
+
+/// A check under way.
+pub(super) struct Verifier {
+    part: Part,
+    /// The head when the check began.
+    head: i64,
+    /// The key looked at last.
+    last_key: (i64, String),
+    report: VerifyReport,
+}
+
+impl Verifier {
+    pub(super) fn new() -> Self {
+        Self {
+            part: Part::Structure,
+            head: 0,
+            last_key: (0, String::new()),
+            report: VerifyReport::default(),
+        }
+    }
+
+    /// Looks at one part; the report once there is none left.
+    pub(super) fn go_on(
+        mut self,
+        conn: &Connection,
+        names: &mut Names,
+    ) -> Result<ControlFlow<VerifyReport, Self>, StoreError> {
+        self.part = match self.part {
+            Part::Structure => self.structure(conn)?,
+            Part::Log { after, recorded_at } => self.log(conn, names, after, recorded_at)?,
+            Part::Streams { after } => self.streams(conn, after)?,
+            Part::Keys => self.keys(conn)?,
+            Part::Done => return Ok(ControlFlow::Break(self.report)),
+        };
+        Ok(ControlFlow::Continue(self))
+    }
+
+    fn note(&mut self, position: Option<i64>, stream: Option<&StreamId>, what: impl Into<String>) {
+        self.report.note(Damage {
+            position: position.map(super::row::position),
+            stream: stream.cloned(),
+            what: what.into(),
+        });
+    }
+
+    /// Takes note of damage; anything else ends the check.
+    fn note_error(&mut self, at: i64, error: StoreError) -> Result<(), StoreError> {
+        match error.kind() {
+            StoreErrorKind::Corrupt { .. } => {
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.note(Some(at), None, format!("{}{cause}", error.context()));
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn structure(&mut self, conn: &Connection) -> Result<Part, StoreError> {
+        let mut check = sql(conn.prepare("PRAGMA integrity_check(100)"))?;
+        let found = sql(check.query_map([], |row| row.get::<_, String>(0)))?;
+        for line in found {
+            match sql(line)? {
+                line if line == "ok" => {}
+                line => self.note(None, None, format!("SQLite finds: {line}")),
+            }
+        }
+        self.head = sql(
+            conn.query_row("SELECT last_position FROM annalist_head", [], |row| {
+                row.get(0)
+            }),
+        )?;
+        let beyond = "SELECT max(position) FROM \
+                      (SELECT max(position) AS position FROM annalist_events \
+                       UNION ALL SELECT max(position) FROM annalist_markers)";
+        let last: Option<i64> = sql(conn.query_row(beyond, [], |row| row.get(0)))?;
+        if last.unwrap_or(0) > self.head {
+            self.note(last, None, "stands beyond the head of the store");
+        }
+        Ok(Part::Log {
+            after: 0,
+            recorded_at: 0,
+        })
+    }
+
+    fn log(
+        &mut self,
+        conn: &Connection,
+        names: &mut Names,
+        after: i64,
+        mut recorded_at: i64,
+    ) -> Result<Part, StoreError> {
+        let until = self.head.min(after.saturating_add(ROWS_MAX));
+        let rows = format!(
+            "SELECT {COLUMNS} FROM annalist_events WHERE position > ?1 AND position <= ?2 ORDER BY position"
+        );
+        let mut rows = sql(conn.prepare_cached(&rows))?;
+        let mut rows = sql(rows.query([after, until]))?;
+        let mut due = after + 1;
+        while let Some(row) = sql(rows.next())? {
+            let at: i64 = sql(row.get(0))?;
+            for missing in due..at {
+                self.marker(conn, missing, &mut recorded_at)?;
+            }
+            due = at + 1;
+            self.report.events += 1;
+            match event(conn, names, row) {
+                Ok(at_time) if at_time < recorded_at => {
+                    self.note(
+                        Some(at),
+                        None,
+                        "its time is before that of the position before",
+                    );
+                }
+                Ok(at_time) => recorded_at = at_time,
+                Err(error) => self.note_error(at, error)?,
+            }
+        }
+        for missing in due..=until {
+            self.marker(conn, missing, &mut recorded_at)?;
+        }
+        Ok(match until == self.head {
+            true => Part::Streams { after: 0 },
+            false => Part::Log {
+                after: until,
+                recorded_at,
+            },
+        })
+    }
+
+    /// Where no event stands there is a marker, or damage.
+    fn marker(
+        &mut self,
+        conn: &Connection,
+        at: i64,
+        recorded_at: &mut i64,
+    ) -> Result<(), StoreError> {
+        if !sql(is_marker(conn, at))? {
+            self.note(Some(at), None, "is missing");
+            return Ok(());
+        }
+        self.report.removals += 1;
+        match removals::verify_marker(conn, at) {
+            Ok(at_time) => *recorded_at = at_time.max(*recorded_at),
+            Err(error) => self.note_error(at, error)?,
+        }
+        Ok(())
+    }
+
+    fn streams(&mut self, conn: &Connection, after: i64) -> Result<Part, StoreError> {
+        let rows = "SELECT s.id, s.name, \
+                    (SELECT count(*) FROM annalist_events AS e WHERE e.stream = s.id), \
+                    (SELECT max(version) FROM annalist_events AS e WHERE e.stream = s.id), \
+                    (SELECT count(*) FROM annalist_markers AS m WHERE m.stream = s.id), \
+                    (SELECT max(removed_to) FROM annalist_markers AS m WHERE m.stream = s.id) \
+                    FROM annalist_streams AS s WHERE s.id > ?1 ORDER BY s.id LIMIT ?2";
+        let mut rows = sql(conn.prepare_cached(rows))?;
+        let mut rows = sql(rows.query([after, ROWS_MAX]))?;
+        let mut next = None;
+        while let Some(row) = sql(rows.next())? {
+            let number: i64 = sql(row.get(0))?;
+            next = Some(number);
+            self.report.streams += 1;
+            let name: String = sql(row.get(1))?;
+            match parse_stream(&name, None) {
+                Ok(stream) => self.stream(conn, number, &stream, row)?,
+                Err(_) => self.note(None, None, format!("{name:?} is no stream id")),
+            }
+        }
+        Ok(next.map_or(Part::Keys, |after| Part::Streams { after }))
+    }
+
+    fn stream(
+        &mut self,
+        conn: &Connection,
+        number: i64,
+        stream: &StreamId,
+        row: &Row<'_>,
+    ) -> Result<(), StoreError> {
+        let (events, last): (i64, Option<i64>) =
+            sql(row.get(2).and_then(|n| Ok((n, row.get(3)?))))?;
+        let (markers, marked): (i64, Option<i64>) =
+            sql(row.get(4).and_then(|n| Ok((n, row.get(5)?))))?;
+        let last = last.unwrap_or(0);
+        // Versions are unique and begin at 1, so that their count tells of a hole.
+        if events != last {
+            self.note(
+                None,
+                Some(stream),
+                format!("has {events} events and version {last}"),
+            );
+        }
+        let removals = match removals::find(conn, number, stream) {
+            Ok(removals) => removals,
+            Err(error) => {
+                self.note(None, Some(stream), error.context());
+                return Ok(());
+            }
+        };
+        let facts = removals.facts(version(last));
+        if facts.generation.get() != markers.unsigned_abs() {
+            let what = format!("has generation {} and {markers} removals", facts.generation);
+            self.note(None, Some(stream), what);
+        }
+        if facts.removed_to > facts.version || facts.removed_to != version(marked.unwrap_or(0)) {
+            self.note(
+                None,
+                Some(stream),
+                "its removals do not say what was removed",
+            );
+        }
+        let stripped = "SELECT count(*) FROM annalist_events \
+                        WHERE stream = ?1 AND (payload IS NULL) != (version <= ?2)";
+        let params = [number, removals.compacted_to];
+        let odd: i64 = sql(conn
+            .prepare_cached(stripped)
+            .and_then(|mut stripped| stripped.query_row(params, |row| row.get(0))))?;
+        if odd > 0 {
+            let what = format!("{odd} events are stripped that should not be, or the reverse");
+            self.note(None, Some(stream), what);
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self, conn: &Connection) -> Result<Part, StoreError> {
+        let rows = "SELECT k.stream, k.key, s.name, \
+                    (SELECT max(version) FROM annalist_events AS e WHERE e.stream = k.stream) \
+                    FROM annalist_keys AS k LEFT JOIN annalist_streams AS s ON s.id = k.stream \
+                    WHERE (k.stream, k.key) > (?1, ?2) ORDER BY k.stream, k.key LIMIT ?3";
+        let (after, key) = self.last_key.clone();
+        let mut rows = sql(conn.prepare_cached(rows))?;
+        let mut rows = sql(rows.query(params![after, key, ROWS_MAX]))?;
+        let mut part = Part::Done;
+        while let Some(row) = sql(rows.next())? {
+            part = Part::Keys;
+            self.report.keys += 1;
+            let (number, key): (i64, String) = sql(row.get(0).and_then(|n| Ok((n, row.get(1)?))))?;
+            let name: Option<String> = sql(row.get(2))?;
+            let last: Option<i64> = sql(row.get(3))?;
+            match name.map(|name| parse_stream(&name, None)) {
+                Some(Ok(stream)) => self.key(conn, number, &stream, &key, last)?,
+                _ => self.note(
+                    None,
+                    None,
+                    format!("the commit key {key:?} belongs to no stream"),
+                ),
+            }
+            self.last_key = (number, key);
+        }
+        Ok(part)
+    }
+
+    fn key(
+        &mut self,
+        conn: &Connection,
+        number: i64,
+        stream: &StreamId,
+        key: &str,
+        last: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let known = match keys::find(conn, number, stream, key) {
+            Ok(Some(known)) => known,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.note(None, Some(stream), error.context());
+                return Ok(());
+            }
+        };
+        let own = known
+            .receipt
+            .appends
+            .iter()
+            .find(|append| append.stream == *stream);
+        let beyond = own.is_some_and(|own| own.last > last.map_or(Version::ZERO, version));
+        if beyond || known.receipt.position > Some(position(self.head)) {
+            let what = format!("the commit key {key:?} tells of events that are not there");
+            self.note(None, Some(stream), what);
+        }
+        Ok(())
+    }
+}
+
+/// Checks one event; its time.
+fn event(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Result<i64, StoreError> {
+    let (fields, checksum) = Fields::of(row)?;
+    let at = position(fields.position);
+    let stream = names.stream(conn, fields.stream, at)?;
+    let event_type = names.event_type(conn, fields.event_type, at)?;
+    fields.verify(checksum, stream.id.as_str(), event_type.as_str())?;
+    if fields.payload.is_some() {
+        fields.event(stream.id, event_type)?;
+    }
+    Ok(fields.recorded_at)
+}
+
+fn sql<T>(result: rusqlite::Result<T>) -> Result<T, StoreError> {
+    result.map_err(|error| fault(error, "verifying"))
+}
