@@ -74,7 +74,8 @@
 //! | `clock` | the only reader of wall time |
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
-//! | | **for tests** |
+//! | | **for people and tests** |
+//! | `tool` | the command line `annalist` as a library (feature `tool`) |
 //! | `testkit` | the contract of a backend as data, a checker of recorded histories, and a clock that you set (feature `testkit`) |
 //!
 //! # Features
@@ -83,6 +84,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | [`Store::open`]: the durable store in one file, SQLite built in |
 //! | `testkit` | no | `annalist::testkit` |
+//! | `tool` | no | the command line `annalist`, and `annalist::tool` |
 
 mod clock;
 mod conflict;
@@ -92,6 +94,8 @@ mod payload;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+#[cfg(feature = "tool")]
+pub mod tool;
 mod version;
 
 pub use clock::{Clock, SystemClock};

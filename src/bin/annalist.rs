@@ -1,0 +1,7 @@
+//! The command line `annalist`; see [`annalist::tool`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    annalist::tool::main()
+}

@@ -1,0 +1,237 @@
+//! The command line, as its user meets it: what it prints, and how it exits.
+
+#![cfg(feature = "tool")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use annalist::{ExpectedVersion, Metadata, NewEvent, Store, StreamId, Version};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn annalist(arguments: &[&str]) -> Ran {
+    let ran = Command::new(env!("CARGO_BIN_EXE_annalist"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    Ran {
+        code: ran.status.code().unwrap(),
+        out: String::from_utf8(ran.stdout).unwrap(),
+        err: String::from_utf8(ran.stderr).unwrap(),
+    }
+}
+
+/// A store with a live, a deleted and a closed stream.
+async fn store(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("bank.db");
+    let store = Store::open(&path).await.unwrap();
+    let stream = |name: &str| -> StreamId { name.parse().unwrap() };
+    for (name, cents) in [
+        ("account-1", 1),
+        ("account-1", 2),
+        ("account-2", 3),
+        ("order-1", 4),
+    ] {
+        let event = NewEvent::json("Deposited", &json!({ "cents": cents })).unwrap();
+        let event = event.with_metadata(Metadata::by("ann"));
+        store
+            .append(&stream(name), ExpectedVersion::Any, [event])
+            .await
+            .unwrap();
+    }
+    let odd = NewEvent::json("Noted", "\u{9b}2J").unwrap();
+    store
+        .append(&stream("account-1"), Version::new(2), [odd])
+        .await
+        .unwrap();
+    store
+        .delete(&stream("account-2"), ExpectedVersion::Any)
+        .await
+        .unwrap();
+    store
+        .close_stream(&stream("order-1"), ExpectedVersion::Any)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn lines(out: &str) -> Vec<Value> {
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn show_prints_a_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = store(&folder).await;
+    let ran = annalist(&["show", text(&path), "account-1"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out
+            .contains(r#"Deposited  {"cents":2}  {"actor":"ann"}"#),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("account-1: live at version 3"),
+        "{}",
+        ran.out
+    );
+    // What is stored does not speak to the terminal.
+    assert!(
+        ran.out.contains(r"\u{9b}") && !ran.out.contains('\u{9b}'),
+        "{}",
+        ran.out
+    );
+
+    let ran = annalist(&[
+        "--json",
+        "show",
+        text(&path),
+        "account-1",
+        "--backwards",
+        "--limit",
+        "2",
+    ]);
+    let shown = lines(&ran.out);
+    assert_eq!(shown.len(), 2);
+    assert_eq!(shown[1]["version"], 2);
+    assert_eq!(shown[1]["payload"], r#"{"cents":2}"#);
+    assert_eq!(shown[1]["metadata"]["actor"], "ann");
+
+    let ran = annalist(&["show", text(&path), "account-2"]);
+    assert_eq!(ran.out.trim(), "account-2: deleted at version 1");
+}
+
+#[tokio::test]
+async fn streams_and_stats_tell_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = store(&folder).await;
+    let ran = annalist(&["streams", text(&path)]);
+    let listed: Vec<_> = ran.out.lines().map(str::trim).collect();
+    assert_eq!(
+        listed,
+        [
+            "3  account-1",
+            "1  account-2  deleted",
+            "1  order-1  closed"
+        ]
+    );
+    let ran = annalist(&[
+        "streams",
+        text(&path),
+        "--category",
+        "account",
+        "--limit",
+        "1",
+        "--json",
+    ]);
+    let listed = lines(&ran.out);
+    assert_eq!(
+        (listed.len(), &listed[0]["stream"]),
+        (1, &json!("account-1"))
+    );
+    assert_eq!(listed[0]["state"], "live");
+
+    let ran = annalist(&["stats", text(&path), "--json"]);
+    let stats = &lines(&ran.out)[0];
+    assert_eq!(stats["events_appended"], 5);
+    assert_eq!(stats["head"], 6, "the deletion has a position of its own");
+    assert_eq!(
+        (&stats["streams_deleted"], &stats["streams_closed"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(
+        annalist(&["stats", text(&path)])
+            .out
+            .contains("events appended  5")
+    );
+}
+
+#[tokio::test]
+async fn verify_tells_damage_and_exits_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = store(&folder).await;
+    let ran = annalist(&["verify", text(&path)]);
+    assert_eq!(
+        (ran.code, ran.out.trim()),
+        (0, "5 events, 3 streams, 1 removals, 0 commit keys: whole")
+    );
+
+    let conn = Connection::open(&path).unwrap();
+    let sql = "UPDATE annalist_events SET payload = '7' WHERE position = 2";
+    assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    drop(conn);
+    let ran = annalist(&["verify", text(&path)]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(
+        ran.out.starts_with("position 2: ") && ran.out.contains("DAMAGED"),
+        "{}",
+        ran.out
+    );
+    let ran = annalist(&["verify", "--json", text(&path)]);
+    assert_eq!(ran.code, 3);
+    assert_eq!(lines(&ran.out)[0]["damages"][0]["position"], 2);
+    let ran = annalist(&["show", text(&path), "account-1"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.err.contains("position 2"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_told_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = store(&folder).await;
+    let missing = folder.path().join("missing.db");
+    let ran = annalist(&["stats", text(&missing)]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("there is no file") && ran.err.contains("missing.db"),
+        "{}",
+        ran.err
+    );
+    assert!(!missing.exists());
+
+    let other = folder.path().join("other.db");
+    fs::write(&other, "not a store").unwrap();
+    let ran = annalist(&["verify", text(&other)]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("not an Annalist store"), "{}", ran.err);
+    assert_eq!(fs::read(&other).unwrap(), b"not a store");
+
+    let ran = annalist(&["show", text(&path), "account-9"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("there is no stream account-9"),
+        "{}",
+        ran.err
+    );
+    let ran = annalist(&["show", text(&path), "nonsense"]);
+    assert!(
+        ran.code == 1 && ran.err.contains("category-key"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(annalist(&[]).code, 2);
+    assert_eq!(annalist(&["paint"]).code, 2);
+    let help = annalist(&["--help"]);
+    assert!(
+        help.code == 0 && help.out.contains("verify"),
+        "{}",
+        help.out
+    );
+}
