@@ -1,7 +1,8 @@
 //! The command line `annalist` as a library: looks into a store file and checks it.
 //!
-//! The binary of the same name does nothing but call [`main`]. No command creates a
-//! file or writes to one.
+//! The binary of the same name does nothing but call [`main`]. No command makes a store
+//! or changes what one holds; the file must be writable all the same, since reading a
+//! write-ahead log takes locks.
 //!
 //! | exit code | meaning |
 //! |---|---|

@@ -195,6 +195,31 @@ async fn a_path_is_a_path_and_never_a_uri() {
     assert!(existed, "the file has the name that was given");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let store = place.open().await;
+    store
+        .append(&stream("a-1"), Version::ZERO, [event(1)])
+        .await
+        .expect("an append");
+    let mode = |name: &str| {
+        let file = fs::metadata(place.0.path().join(name)).expect("a file");
+        file.permissions().mode() & 0o777
+    };
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    store.close().await.expect("a clean close");
+    // Whoever gave the file other rights meant it.
+    let shared = fs::Permissions::from_mode(0o640);
+    fs::set_permissions(place.path(), shared).expect("rights");
+    place.open().await.close().await.expect("a clean close");
+    assert_eq!(mode("store.db"), 0o640);
+}
+
 #[tokio::test]
 async fn a_file_that_may_not_be_written_is_refused() {
     let place = Place::new();

@@ -1,6 +1,8 @@
 //! Opens the file: makes the tables in a new one, refuses what is not ours, and
 //! sets every connection up.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +29,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Opens the connection that writes, after making the tables where there are none.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     refuse_old_sqlite(path)?;
+    make_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = open(path, flags, options)?;
     let prepared = prepare(&mut conn, path, options);
@@ -52,6 +55,21 @@ fn refuse_old_sqlite(path: &Path) -> Result<(), StoreError> {
     let what =
         "SQLite older than 3.51.3 can corrupt a store; build with rusqlite's `bundled` to open";
     Err(at_file(path, StoreErrorKind::Invalid, what))
+}
+
+/// Makes a new file that its owner alone can read and write; SQLite gives the files that
+/// it puts beside the same rights. One that is there keeps what it has.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let mut new = OpenOptions::new();
+    new.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
+    match new.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(at_file(path, StoreErrorKind::NoAccess, "creating").with_source(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The path as every connection opens it: absolute, so that it is no URI to SQLite and
