@@ -5,25 +5,27 @@
 -- under a checksum, positions and versions have no holes, and a change shows as
 -- damage.
 
--- Whose file it is. Invariant: one row, never changed by appends.
+-- Whose file it is. Invariant: one row, never changed by appends; epoch counts the
+-- openings, each of which commits before it answers.
 CREATE TABLE annalist_meta (
     id             INTEGER PRIMARY KEY CHECK (id = 1),
     schema_version INTEGER NOT NULL,
-    store_id       BLOB    NOT NULL CHECK (length(store_id) = 16)
+    store_id       BLOB    NOT NULL CHECK (length(store_id) = 16),
+    epoch          INTEGER NOT NULL
 ) STRICT;
 
 -- How far the store has come. Invariant: one row; last_position is the largest
 -- position in annalist_events and annalist_markers, last_recorded_at its time, both
 -- moved in the transaction that writes there; removals counts the changes to
--- annalist_removals. Positions come from here and not from SQLite, which hands out
+-- annalist_removals; checksum covers every column. Positions come from here and not from SQLite, which hands out
 -- random numbers after the largest one.
 CREATE TABLE annalist_head (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
     last_position    INTEGER NOT NULL,
     last_recorded_at INTEGER NOT NULL, -- microseconds since 1970
-    removals         INTEGER NOT NULL
+    removals         INTEGER NOT NULL,
+    checksum         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO annalist_head VALUES (1, 0, 0, 0);
 
 -- The event types, small numbers for what every event repeats. Invariant: rows are never changed or removed.
 CREATE TABLE annalist_types (

@@ -309,6 +309,8 @@ fn connect(path: &Path) -> Connection {
         .expect("a cache");
     conn.pragma_update(None, "wal_autocheckpoint", 4000)
         .expect("checkpoints");
+    conn.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))
+        .expect("overwriting");
     conn.execute_batch(include_str!("../schema.sql"))
         .expect("the tables");
     conn

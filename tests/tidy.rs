@@ -19,8 +19,9 @@ const STORE_ROOMS: &[&str] = &[
 const SQLITE_ROOMS: &[&str] = &[
     "options",
     "fault",
-    "schema",
     "row",
+    "head",
+    "schema",
     "removals",
     "names",
     "keys",

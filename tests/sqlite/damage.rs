@@ -1,8 +1,8 @@
 //! Stored data that is not what was written is never answered as if it were.
 
 use annalist::{
-    AppendError, Commit, EventId, ExpectedVersion, Fingerprint, Metadata, Store, StoreErrorKind,
-    Version,
+    AppendError, Commit, EventId, ExpectedVersion, Fingerprint, Metadata, NewEvent, Store,
+    StoreErrorKind, Version,
 };
 
 use crate::{Place, event, stream};
@@ -129,6 +129,90 @@ async fn a_repeat_of_a_damaged_event_is_not_answered_from_it() {
         .expect("an append");
 }
 
+#[tokio::test]
+async fn damage_to_what_was_removed_is_never_answered_from() {
+    for sql in [
+        "UPDATE annalist_head SET removals = 0",
+        "UPDATE annalist_markers SET deleted = 0",
+        "UPDATE annalist_markers SET removed_to = 0",
+        "UPDATE annalist_markers SET stream = 1",
+        "DELETE FROM annalist_markers",
+        "UPDATE annalist_removals SET removed_to = 0",
+    ] {
+        let place = Place::new();
+        let store = place.open().await;
+        let sent = event(1);
+        let a = stream("a-1");
+        store
+            .append(&stream("b-1"), ExpectedVersion::Any, [event(0)])
+            .await
+            .expect("an append");
+        store
+            .append(&a, Version::ZERO, [event(0)])
+            .await
+            .expect("an append");
+        store.delete(&a, Version::new(1)).await.expect("a removal");
+        store
+            .append(&a, ExpectedVersion::NoStream, [sent.clone()])
+            .await
+            .expect("an append");
+        store.close().await.expect("a clean close");
+        assert_eq!(place.connect().execute(sql, []).expect(sql), 1, "{sql}");
+        let store = place.open().await;
+        let repeat = store.append(&a, ExpectedVersion::NoStream, [sent]).await;
+        assert_eq!(repeat.expect_err(sql).code(), "corrupt", "{sql}");
+        let read = store.read_all().collect().await;
+        assert_eq!(read.expect_err(sql).code(), "corrupt", "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn compaction_leaves_nothing_of_what_was_removed_in_the_file() {
+    let place = Place::new();
+    let store = place.open().await;
+    for number in 0..40 {
+        // Short ones share pages, long ones have pages of their own.
+        let text = format!(
+            "TOPSECRET{}",
+            "x".repeat(if number % 2 == 0 { 10 } else { 9_000 })
+        );
+        let secret = NewEvent::json("Noted", &text).expect("an event");
+        let secret = secret.with_metadata(Metadata::by("TOPSECRET"));
+        for name in ["a-1", "b-1"] {
+            let event = if name == "a-1" {
+                secret.clone()
+            } else {
+                event(number)
+            };
+            store
+                .append(&stream(name), ExpectedVersion::Any, [event])
+                .await
+                .expect("an append");
+        }
+    }
+    let count = || {
+        let folder = std::fs::read_dir(place.0.path()).expect("the folder");
+        let files = folder.map(|file| std::fs::read(file.expect("a file").path()).expect("a file"));
+        files
+            .map(|bytes| {
+                bytes
+                    .windows(9)
+                    .filter(|bytes| bytes == b"TOPSECRET")
+                    .count()
+            })
+            .sum::<usize>()
+    };
+    assert!(count() >= 80);
+    store
+        .delete(&stream("a-1"), ExpectedVersion::Any)
+        .await
+        .expect("a removal");
+    assert_eq!(store.compact().await.expect("a compaction").events, 40);
+    assert_eq!(count(), 0, "in the file or its log while it is open");
+    store.close().await.expect("a clean close");
+    assert_eq!(count(), 0, "in the file after closing");
+}
+
 /// What a check of everything names as damaged.
 async fn verified(sql: &str) -> Vec<String> {
     let place = Place::new();
@@ -227,6 +311,7 @@ async fn a_check_of_everything_names_each_damage() {
             "UPDATE annalist_keys SET stream = 9 WHERE key = 'key-3'",
             "key-3",
         ),
+        ("UPDATE annalist_head SET removals = 0", "the head"),
         ("UPDATE annalist_head SET last_position = 4", "position 5"),
         (
             "UPDATE annalist_head SET last_position = 6",

@@ -247,8 +247,15 @@ async fn the_numbers_do_not_run_over() {
         .await
         .expect("an append");
     store.close().await.expect("a clean close");
-    let sql = "UPDATE annalist_head SET last_position = 9223372036854775806";
-    place.connect().execute(sql, []).expect("an update");
+    // One below the largest number, and the checksum that belongs to it.
+    let conn = place.connect();
+    let sql = "SELECT last_recorded_at FROM annalist_head";
+    let recorded_at: i64 = conn.query_row(sql, [], |row| row.get(0)).expect("the head");
+    let position = i64::MAX - 1;
+    let numbers = [position, recorded_at, 0].map(i64::to_le_bytes).concat();
+    let sql = "UPDATE annalist_head SET last_position = ?1, checksum = ?2";
+    conn.execute(sql, (position, crc32fast::hash(&numbers)))
+        .expect("an update");
 
     let store = place.open().await;
     let two = [event(2), event(3)];

@@ -154,7 +154,8 @@ impl<'c> Appender<'c> {
             }
         }
         if !target.stored.is_empty() && facts.removed_to > Version::ZERO {
-            target.deleted_at = removals::deleted_at(self.conn, number)?;
+            let stream = &append.stream;
+            target.deleted_at = removals::deleted_at(self.conn, number, stream, facts.generation)?;
         }
         Ok(target)
     }

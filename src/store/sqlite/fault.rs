@@ -1,6 +1,7 @@
 //! What SQLite says, in the store's words.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
@@ -89,5 +90,20 @@ impl Failure {
                 StoreError::new(StoreErrorKind::Invalid, "writing").with_source(error)
             }
         }
+    }
+}
+
+/// A point in time after which nothing is waited for. Time-outs beyond what can be
+/// counted have none.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(super) fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
+    }
+
+    pub(super) fn is_past(self) -> bool {
+        self.0.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }

@@ -4,53 +4,79 @@
 //! any more, must not keep the thread alive. What is in the queue is still received.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use tokio::sync::mpsc::error::{SendError, TrySendError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The end that callers hold. Dropping it closes the queue.
 pub(super) struct Inlet<T> {
     queue: mpsc::Sender<T>,
     closed: watch::Sender<bool>,
+    /// Its other end is let go with the outlet.
+    gone: watch::Receiver<()>,
 }
 
 /// The end that a thread holds.
 pub(super) struct Outlet<T> {
     queue: mpsc::Receiver<T>,
     closed: watch::Receiver<bool>,
+    _here: watch::Sender<()>,
 }
 
 /// A queue of so many places.
 pub(super) fn queue<T>(places: usize) -> (Inlet<T>, Outlet<T>) {
     let (sender, receiver) = mpsc::channel(places.max(1));
     let (closing, closed) = watch::channel(false);
+    let (here, gone) = watch::channel(());
     let inlet = Inlet {
         queue: sender,
         closed: closing,
+        gone,
     };
     let outlet = Outlet {
         queue: receiver,
         closed,
+        _here: here,
     };
     (inlet, outlet)
 }
 
 impl<T> Inlet<T> {
-    /// Takes a place if there is one.
+    /// Takes a place if there is one. What has a place is received.
     pub(super) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        match *self.closed.borrow() {
+        // Held until the item is in: closing waits for it, and the outlet looks at what
+        // is in the queue after that.
+        let closed = self.closed.borrow();
+        match *closed {
             true => Err(TrySendError::Closed(item)),
             false => self.queue.try_send(item),
         }
     }
 
-    /// Waits for a place.
+    /// Waits for a place. What was sent so may come too late and never be received: wait
+    /// for its answer with [`answer_or_gone`](Self::answer_or_gone).
     pub(super) async fn send(&self, item: T) -> Result<(), SendError<T>> {
         self.queue.send(item).await
+    }
+
+    /// The answer to an item, or none if the outlet is gone without giving one.
+    pub(super) async fn answer_or_gone<A>(&self, mut answer: oneshot::Receiver<A>) -> Option<A> {
+        let mut gone = self.gone.clone();
+        {
+            let mut gone = pin!(gone.changed());
+            let first = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer.ok())),
+                Poll::Pending => gone.as_mut().poll(cx).map(|_| None),
+            });
+            if let Some(answer) = first.await {
+                return answer;
+            }
+        }
+        answer.try_recv().ok()
     }
 
     pub(super) fn close(&self) {
@@ -64,7 +90,7 @@ impl<T> Outlet<T> {
         if let Some(item) = self.try_recv() {
             return Some(item);
         }
-        let Self { queue, closed } = self;
+        let Self { queue, closed, .. } = self;
         let item = block_on(async {
             let mut is_closed = pin!(closed.wait_for(|closed| *closed));
             let mut item = pin!(queue.recv());
@@ -131,6 +157,27 @@ mod tests {
         assert_eq!(outlet.recv(), Some(1));
         assert_eq!(outlet.recv(), None);
         assert!(inlet.try_send(3).is_err());
+    }
+
+    #[test]
+    fn what_comes_too_late_is_told_so() {
+        let (inlet, outlet) = queue(1);
+        let (caller, answer) = oneshot::channel::<u8>();
+        // In the queue, and nobody takes it any more; the caller's end lives on in there.
+        inlet.try_send(caller).expect("a place");
+        drop(outlet);
+        assert_eq!(block_on(inlet.answer_or_gone(answer)), None);
+
+        let (inlet, mut outlet) = queue(1);
+        let (caller, answer) = oneshot::channel();
+        inlet.try_send(caller).expect("a place");
+        outlet
+            .recv()
+            .expect("the caller")
+            .send(7)
+            .expect("a receiver");
+        drop(outlet);
+        assert_eq!(block_on(inlet.answer_or_gone(answer)), Some(7));
     }
 
     #[test]

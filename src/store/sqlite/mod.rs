@@ -9,6 +9,7 @@
 //! | `inlet` | the queue in front of a thread |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `job` | what it is asked, and who waits for the answer |
+//! | `head` | how far the store has come |
 //! | `transaction` | the write lock, and how far the store has come |
 //! | `streams` | the streams that the writer knows |
 //! | `append` | one commit inside that transaction |
@@ -54,6 +55,7 @@ use crate::version::Position;
 
 mod append;
 mod fault;
+mod head;
 mod inlet;
 mod job;
 mod keys;
@@ -110,38 +112,38 @@ impl SqliteStore {
         })
     }
 
-    /// Asks the writer, and waits for its answer.
+    /// Asks the writer, waiting for a place in its queue if it must, and for its answer.
     async fn ask<Q, A>(
         &self,
         request: Q,
         job: impl FnOnce(Asked<Q, A>) -> Job,
     ) -> Result<A, AppendError> {
         let (asked, answer) = Asked::new(request, self.options.clock.now());
-        self.send(job(asked)).await?;
-        let answer = answer.await.map_err(|_| {
-            // The thread ended in the middle, which only a bug can do.
-            let writing = format!("writing to {}", self.path.display());
-            StoreError::new(StoreErrorKind::Unknown, writing)
-        })?;
-        answer.told
-    }
-
-    /// Puts a job into the writer's queue, waiting for a place if it must.
-    async fn send(&self, job: Job) -> Result<(), StoreError> {
         let refused = |kind| {
             let writing = format!("writing to {}", self.path.display());
-            Err(StoreError::new(kind, writing))
+            StoreError::new(kind, writing)
         };
-        let job = match self.jobs.try_send(job) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(_)) => return refused(StoreErrorKind::HandleClosed),
+        let job = match self.jobs.try_send(job(asked)) {
+            Ok(()) => {
+                // The thread ended in the middle, which only a bug can do.
+                let answer = answer.await;
+                return answer.map_err(|_| refused(StoreErrorKind::Unknown))?.told;
+            }
+            Err(TrySendError::Closed(_)) => {
+                return Err(refused(StoreErrorKind::HandleClosed).into());
+            }
             Err(TrySendError::Full(job)) => job,
         };
         let sent = tokio::time::timeout(self.options.queue_timeout, self.jobs.send(job));
         match sent.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => refused(StoreErrorKind::HandleClosed),
-            Err(_) => refused(StoreErrorKind::Overloaded),
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(refused(StoreErrorKind::HandleClosed).into()),
+            Err(_) => return Err(refused(StoreErrorKind::Overloaded).into()),
+        }
+        match self.jobs.answer_or_gone(answer).await {
+            Some(answer) => answer.told,
+            // What the writer has taken is answered before it goes.
+            None => Err(refused(StoreErrorKind::HandleClosed).into()),
         }
     }
 }

@@ -63,14 +63,15 @@ impl Pool {
                 let _ = answer.send(read(reader));
             }
         };
-        let sent = match self.jobs.try_send(Box::new(job)) {
-            Err(TrySendError::Full(job)) => self.jobs.send(job).await.is_ok(),
-            sent => sent.is_ok(),
-        };
-        if !sent {
-            return Err(closed());
+        match self.jobs.try_send(Box::new(job)) {
+            Ok(()) => answered.await.map_err(|_| closed())?,
+            Err(TrySendError::Closed(_)) => Err(closed()),
+            Err(TrySendError::Full(job)) => {
+                self.jobs.send(job).await.map_err(|_| closed())?;
+                let answer = self.jobs.answer_or_gone(answered).await;
+                answer.ok_or_else(closed)?
+            }
         }
-        answered.await.map_err(|_| closed())?
     }
 
     /// Lets the threads finish what they were given, and takes no more.

@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
+use super::head::Head;
 use super::names::{Names, stream_number};
-use super::removals::{self, is_marker};
+use super::removals::{self, marker};
 use super::row::{COLUMNS, Fields, parse_stream, position, stored, version};
 use super::verify::Verifier;
 use super::walk::{Step, Walk};
@@ -105,8 +106,9 @@ impl Reader {
 
     pub(super) fn read_all(&mut self, query: &AllQuery) -> Result<AllPage, StoreError> {
         self.in_transaction(|conn, names| {
-            let (head, removals) = head(conn)?;
-            names.as_of(removals);
+            let head = Head::read(conn)?;
+            names.as_of(head.removals);
+            let head = position(head.position);
             let mut page = AllPage {
                 events: Vec::new(),
                 scanned_to: None,
@@ -128,9 +130,9 @@ impl Reader {
             sql(rows.raw_bind_parameter(2, stored(*numbers.end())))?;
             let mut walk = Walk::new(numbers, scan.direction, scan.bounds);
             // Where no event stands there is a marker, or damage.
-            let marked = |due: u64| match sql(is_marker(conn, stored(due)))? {
-                true => Ok(()),
-                false => {
+            let marked = |due: u64| match marker(conn, stored(due))? {
+                Some(_) => Ok(()),
+                None => {
                     let due = Some(Position::new(due));
                     Err(corrupt(due, "reading a position that is missing"))
                 }
@@ -206,7 +208,7 @@ impl Reader {
     }
 
     pub(super) fn head(&mut self) -> Result<Position, StoreError> {
-        head(&self.conn).map(|(position, _)| position)
+        Head::read(&self.conn).map(|head| position(head.position))
     }
 
     /// Looks at one part of everything.
@@ -249,15 +251,6 @@ fn facts(conn: &Connection, number: i64, stream: &StreamId) -> Result<StreamFact
         .and_then(|mut max| max.query_row([number], |row| row.get(0))))?;
     let removals = removals::find(conn, number, stream)?;
     Ok(removals.facts(last.map_or(Version::ZERO, version)))
-}
-
-/// The largest position, and how often the removals have changed.
-fn head(conn: &Connection) -> Result<(Position, i64), StoreError> {
-    let head = "SELECT last_position, removals FROM annalist_head";
-    let (last, removals) = sql(conn
-        .prepare_cached(head)
-        .and_then(|mut head| head.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))))?;
-    Ok((position(last), removals))
 }
 
 fn info(

@@ -159,22 +159,40 @@ pub(super) fn mark(
     Ok(())
 }
 
-/// The versions at which a stream was deleted.
-pub(super) fn deleted_at(conn: &Connection, number: i64) -> rusqlite::Result<Vec<Version>> {
-    let sql = "SELECT removed_to FROM annalist_markers WHERE stream = ?1 AND deleted = 1";
-    let mut rows = conn.prepare_cached(sql)?;
-    let versions = rows.query_map([number], |row| row.get(0).map(version))?;
-    versions.collect()
+/// The versions at which a stream was deleted. All of its markers are checked, and that
+/// there are as many as its generation says.
+pub(super) fn deleted_at(
+    conn: &Connection,
+    number: i64,
+    stream: &StreamId,
+    generation: Generation,
+) -> Result<Vec<Version>, StoreError> {
+    let read = |error| fault(error, "looking up removals");
+    let sql = "SELECT position FROM annalist_markers WHERE stream = ?1";
+    let mut rows = conn.prepare_cached(sql).map_err(read)?;
+    let found = rows.query_map([number], |row| row.get(0)).map_err(read)?;
+    let positions: Vec<i64> = found.collect::<Result<_, _>>().map_err(read)?;
+    if positions.len() as u64 != generation.get() {
+        let what = format!("looking up {generation} removals of stream {stream}");
+        return Err(corrupt(None, what));
+    }
+    let mut versions = Vec::new();
+    for position in positions {
+        let marker = marker(conn, position)?;
+        versions.extend(marker.and_then(|marker| marker.deleted_at));
+    }
+    Ok(versions)
 }
 
-/// Whether a position was given to a removal.
-pub(super) fn is_marker(conn: &Connection, position: i64) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM annalist_markers WHERE position = ?1";
-    conn.prepare_cached(sql)?.exists([position])
+/// A position that was given to a removal.
+pub(super) struct Marker {
+    pub(super) recorded_at: i64,
+    /// The version at which the stream was deleted, if it was.
+    deleted_at: Option<Version>,
 }
 
-/// Checks the marker at a position; its time.
-pub(super) fn verify_marker(conn: &Connection, at: i64) -> Result<i64, StoreError> {
+/// The marker at a position, if one stands there, checked.
+pub(super) fn marker(conn: &Connection, at: i64) -> Result<Option<Marker>, StoreError> {
     let sql = "SELECT s.name, m.generation, m.removed_to, m.deleted, m.recorded_at, m.checksum \
                FROM annalist_markers AS m LEFT JOIN annalist_streams AS s ON s.id = m.stream \
                WHERE m.position = ?1";
@@ -183,14 +201,21 @@ pub(super) fn verify_marker(conn: &Connection, at: i64) -> Result<i64, StoreErro
         let numbers = [at, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
         Ok((name.unwrap_or_default(), numbers, row.get::<_, u32>(5)?))
     };
-    let (name, numbers, sum) = conn
+    let found = conn
         .prepare_cached(sql)
-        .and_then(|mut marker| marker.query_row([at], read))
-        .map_err(|error| fault(error, "verifying a removal"))?;
+        .and_then(|mut marker| marker.query_row([at], read).optional())
+        .map_err(|error| fault(error, "reading a removal"))?;
+    let Some((name, numbers, sum)) = found else {
+        return Ok(None);
+    };
     let at = Some(position(at));
     let stream = parse_stream(&name, at)?;
-    match (checksum(&stream, &numbers) == sum, numbers) {
-        (true, [.., recorded_at]) => Ok(recorded_at),
-        (false, _) => Err(corrupt(at, "checking a removal's checksum")),
+    if checksum(&stream, &numbers) != sum {
+        return Err(corrupt(at, "checking a removal's checksum"));
     }
+    let [_, _, removed_to, deleted, recorded_at] = numbers;
+    Ok(Some(Marker {
+        recorded_at,
+        deleted_at: (deleted != 0).then(|| version(removed_to)),
+    }))
 }

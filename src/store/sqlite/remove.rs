@@ -1,9 +1,9 @@
 //! Removals inside the writer's transaction, and compaction in small ones of its own.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::append::Desk;
-use super::fault::Failure;
+use super::fault::{Failure, corrupt};
 use super::names::Names;
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position};
@@ -50,8 +50,18 @@ pub(super) fn remove(
     Ok(Removed::new(stream, &after, position, true))
 }
 
-/// Strips up to so many removed events, and answers how many there were. Fewer than
-/// asked for: nothing is left to strip.
+/// What one slice of a compaction did.
+pub(super) struct Stripped {
+    pub(super) events: u64,
+    /// Whether there is more to strip.
+    pub(super) more: bool,
+}
+
+/// A slice takes a few milliseconds, in which commits wait.
+const SLICE_EVENTS_MAX: usize = 500;
+const SLICE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Strips some removed events.
 ///
 /// Each call is a transaction of its own: a crash between two leaves some events
 /// stripped and others not, and neither is ever read again.
@@ -59,10 +69,9 @@ pub(super) fn strip(
     conn: &Connection,
     desk: &mut Desk<'_, '_>,
     names: &mut Names,
-    events_max: i64,
-) -> Result<i64, Failure> {
-    let mut stripped = 0;
-    while stripped < events_max {
+) -> Result<Stripped, Failure> {
+    let mut slice = Slice::default();
+    while !slice.is_full() {
         let sql = "SELECT r.stream, s.name FROM annalist_removals AS r \
                    JOIN annalist_streams AS s ON s.id = r.stream \
                    WHERE r.compacted_to < r.removed_to LIMIT 1";
@@ -71,13 +80,36 @@ pub(super) fn strip(
             .query_row([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
             .optional()?;
         let Some((number, name)) = next else {
-            break;
+            return Ok(slice.done(false));
         };
         let stream = parse_stream(&name, None)?;
-        stripped += strip_stream(conn, names, number, &stream, events_max - stripped)?;
+        strip_stream(conn, names, number, &stream, &mut slice)?;
         desk.transaction.count_removal();
     }
-    Ok(stripped)
+    Ok(slice.done(true))
+}
+
+/// How much a slice has taken so far.
+#[derive(Default)]
+struct Slice {
+    events: usize,
+    bytes: usize,
+}
+
+impl Slice {
+    fn is_full(&self) -> bool {
+        self.events >= SLICE_EVENTS_MAX || self.bytes >= SLICE_BYTES_MAX
+    }
+
+    fn take(&mut self, row: &Fields<'_>) {
+        self.events += 1;
+        self.bytes += row.payload.map_or(0, str::len) + row.metadata.map_or(0, str::len);
+    }
+
+    fn done(self, more: bool) -> Stripped {
+        let events = self.events as u64;
+        Stripped { events, more }
+    }
 }
 
 fn strip_stream(
@@ -85,24 +117,25 @@ fn strip_stream(
     names: &mut Names,
     number: i64,
     stream: &StreamId,
-    events_max: i64,
-) -> Result<i64, Failure> {
+    slice: &mut Slice,
+) -> Result<(), Failure> {
     let mut removals = removals::find(conn, number, stream)?;
-    let from = removals.compacted_to;
-    let to = removals.removed_to.min(from.saturating_add(events_max));
     let rows = format!(
         "SELECT {COLUMNS} FROM annalist_events \
          WHERE stream = ?1 AND version > ?2 AND version <= ?3 ORDER BY version"
     );
     let mut rows = conn.prepare_cached(&rows)?;
-    let mut rows = rows.query(params![number, from, to])?;
+    let mut rows = rows.query([number, removals.compacted_to, removals.removed_to])?;
     // Read before any is changed, so that the scan does not meet its own changes.
     let mut skeletons = Vec::new();
-    while let Some(row) = rows.next()? {
+    while !slice.is_full()
+        && let Some(row) = rows.next()?
+    {
         let (fields, checksum) = Fields::of(row)?;
         let at = position(fields.position);
         let event_type = names.event_type(conn, fields.event_type, at)?;
         fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        slice.take(&fields);
         let skeleton = Fields {
             payload: None,
             metadata: None,
@@ -110,6 +143,11 @@ fn strip_stream(
         };
         let checksum = skeleton.checksum(stream.as_str(), event_type.as_str());
         skeletons.push((fields.position, checksum));
+        removals.compacted_to = fields.version;
+    }
+    if skeletons.is_empty() {
+        let what = format!("compacting stream {stream}, whose removed events are missing");
+        return Err(corrupt(None, what).into());
     }
     let sql = "UPDATE annalist_events SET payload = NULL, metadata = NULL, checksum = ?2 \
                WHERE position = ?1";
@@ -117,7 +155,6 @@ fn strip_stream(
     for skeleton in &skeletons {
         update.execute(*skeleton)?;
     }
-    removals.compacted_to = to;
     removals::put(conn, number, stream, removals)?;
-    Ok(to - from)
+    Ok(())
 }

@@ -4,13 +4,15 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
-use super::fault::{at_file, fault, is_busy};
+use super::fault::{Deadline, at_file, fault, is_busy};
+use super::head::{self, Head};
 use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
 
@@ -59,7 +61,13 @@ fn refuse_old_sqlite(path: &Path) -> Result<(), StoreError> {
 
 /// Makes a new file that its owner alone can read and write; SQLite gives the files that
 /// it puts beside the same rights. One that is there keeps what it has.
+///
+/// Closing any descriptor of a file drops all locks that this process has on it, SQLite's
+/// among them. So nobody of this process opens the file while it is being made, and no
+/// one but SQLite ever opens it later.
 fn make_private(path: &Path) -> Result<(), StoreError> {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut new = OpenOptions::new();
     new.write(true).create_new(true);
     #[cfg(unix)]
@@ -125,16 +133,27 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
     if is_new {
         create(conn, path)?;
     }
-    refuse_newer(conn, path)
+    refuse_newer(conn, path)?;
+    begin_epoch(conn)?;
+    Ok(())
+}
+
+/// Commits a row that changes. A commit that failed may have left frames in the log that
+/// are read back now but are not on the disk; once this commit is flushed they are too,
+/// and what is answered from them holds.
+fn begin_epoch(conn: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("UPDATE annalist_meta SET epoch = epoch + 1", [])?;
+    transaction.commit()
 }
 
 /// Turns the write-ahead log on. While another process does the same, SQLite says
 /// busy at once, whatever the time-out, so the waiting is done here.
 fn set_wal(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
-    let deadline = Instant::now() + options.busy_timeout;
+    let deadline = Deadline::after(options.busy_timeout);
     let mode: String = loop {
         match conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
-            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+            Err(error) if is_busy(&error) && !deadline.is_past() => {
                 thread::sleep(Duration::from_millis(1));
             }
             answer => break answer?,
@@ -170,9 +189,10 @@ fn create(conn: &mut Connection, path: &Path) -> Result<(), Refusal> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if is_new(&transaction, path)? {
         transaction.execute_batch(DDL)?;
+        transaction.execute(head::WRITE, Head::default().columns())?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
-            "INSERT INTO annalist_meta (id, schema_version, store_id) VALUES (1, ?1, ?2)",
+            "INSERT INTO annalist_meta (id, schema_version, store_id, epoch) VALUES (1, ?1, ?2, 0)",
             (SCHEMA_VERSION, Uuid::now_v7().as_bytes()),
         )?;
     }
@@ -202,6 +222,8 @@ fn set_up_writer(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result
     let flush = options.durability == Durability::Full;
     conn.pragma_update(None, "fullfsync", flush)?;
     conn.pragma_update(None, "checkpoint_fullfsync", flush)?;
+    // What is removed is overwritten, also where a page is split on the way.
+    conn.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
     let checkpoint = options.checkpoint_pages;
     conn.query_row(
         &format!("PRAGMA wal_autocheckpoint = {checkpoint}"),

@@ -1,11 +1,12 @@
 //! The transaction that the writer holds open, and how far the store has come in it.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, Statement};
 
-use super::fault::{Failure, corrupt, is_busy};
+use super::fault::{Deadline, Failure, corrupt, fault, is_busy};
+use super::head::{self, Head};
 use crate::store::error::StoreError;
 use crate::version::Position;
 
@@ -15,7 +16,6 @@ pub(super) struct Transaction<'c> {
     busy_timeout: Duration,
     begin: Statement<'c>,
     data_version: Statement<'c>,
-    read_head: Statement<'c>,
     move_head: Statement<'c>,
     commit: Statement<'c>,
     /// As of the open transaction; written back when it commits.
@@ -25,13 +25,6 @@ pub(super) struct Transaction<'c> {
     /// SQLite's counter of what other connections committed. As long as it stands
     /// still, what the writer keeps is what the file holds. None: nothing is known.
     seen: Option<i64>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Head {
-    position: i64,
-    recorded_at: i64,
-    removals: i64,
 }
 
 /// Whether what the writer has kept of the streams still holds.
@@ -51,12 +44,7 @@ impl<'c> Transaction<'c> {
             busy_timeout,
             begin: conn.prepare("BEGIN IMMEDIATE")?,
             data_version: conn.prepare("PRAGMA data_version")?,
-            read_head: conn
-                .prepare("SELECT last_position, last_recorded_at, removals FROM annalist_head")?,
-            move_head: conn.prepare(
-                "UPDATE annalist_head \
-                 SET last_position = ?1, last_recorded_at = ?2, removals = ?3",
-            )?,
+            move_head: conn.prepare(head::WRITE)?,
             commit: conn.prepare("COMMIT")?,
             head: Head::default(),
             moved: false,
@@ -66,8 +54,9 @@ impl<'c> Transaction<'c> {
 
     /// Takes the write lock, and tells whether another connection has changed streams.
     /// On an error the lock is not held.
-    pub(super) fn begin(&mut self) -> rusqlite::Result<Kept> {
-        self.lock()?;
+    pub(super) fn begin(&mut self) -> Result<Kept, StoreError> {
+        let sql = |error| fault(error, "taking the write lock");
+        self.lock().map_err(sql)?;
         self.look().inspect_err(|_| {
             // The error that is told is the first one.
             let _ = self.roll_back();
@@ -77,10 +66,10 @@ impl<'c> Transaction<'c> {
     /// Waits in short even steps. SQLite's own waiting grows to 100 ms a step, while a
     /// busy process lets go of the lock for a moment only: it would starve the others.
     fn lock(&mut self) -> rusqlite::Result<()> {
-        let deadline = Instant::now() + self.busy_timeout;
+        let deadline = Deadline::after(self.busy_timeout);
         loop {
             match self.begin.execute([]) {
-                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                Err(error) if is_busy(&error) && !deadline.is_past() => {
                     thread::sleep(Self::LOCK_STEP);
                 }
                 answer => return answer.map(drop),
@@ -88,18 +77,13 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    fn look(&mut self) -> rusqlite::Result<Kept> {
-        let seen = self.data_version.query_row([], |row| row.get(0))?;
+    fn look(&mut self) -> Result<Kept, StoreError> {
+        let seen = self.data_version.query_row([], |row| row.get(0));
+        let seen = seen.map_err(|error| fault(error, "taking the write lock"))?;
         if self.seen == Some(seen) {
             return Ok(Kept::Holds);
         }
-        let head = self.read_head.query_row([], |row| {
-            Ok(Head {
-                position: row.get(0)?,
-                recorded_at: row.get(1)?,
-                removals: row.get(2)?,
-            })
-        })?;
+        let head = Head::read(self.conn)?;
         // Someone may have committed what concerns no stream, such as a read model.
         let kept = match self.seen.is_some() && self.head == head {
             true => Kept::Holds,
@@ -114,12 +98,7 @@ impl<'c> Transaction<'c> {
     /// after whose failure nothing is durable yet.
     pub(super) fn seal(&mut self) -> rusqlite::Result<()> {
         if self.moved {
-            let Head {
-                position,
-                recorded_at,
-                removals,
-            } = self.head;
-            self.move_head.execute([position, recorded_at, removals])?;
+            self.move_head.execute(self.head.columns())?;
             self.moved = false;
         }
         Ok(())

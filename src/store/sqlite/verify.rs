@@ -8,9 +8,10 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, Row, params};
 
 use super::fault::fault;
+use super::head::Head;
 use super::keys;
 use super::names::Names;
-use super::removals::{self, is_marker};
+use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position, version};
 use crate::ids::StreamId;
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -105,11 +106,12 @@ impl Verifier {
                 line => self.note(None, None, format!("SQLite finds: {line}")),
             }
         }
-        self.head = sql(
-            conn.query_row("SELECT last_position FROM annalist_head", [], |row| {
-                row.get(0)
-            }),
-        )?;
+        // A damaged head is told, and what it says is still the best there is to go by.
+        if let Err(error) = Head::read(conn) {
+            self.note_error(0, error)?;
+        }
+        let head = "SELECT last_position FROM annalist_head";
+        self.head = sql(conn.query_row(head, [], |row| row.get(0)))?;
         let beyond = "SELECT max(position) FROM \
                       (SELECT max(position) AS position FROM annalist_events \
                        UNION ALL SELECT max(position) FROM annalist_markers)";
@@ -175,14 +177,16 @@ impl Verifier {
         at: i64,
         recorded_at: &mut i64,
     ) -> Result<(), StoreError> {
-        if !sql(is_marker(conn, at))? {
-            self.note(Some(at), None, "is missing");
-            return Ok(());
-        }
-        self.report.removals += 1;
-        match removals::verify_marker(conn, at) {
-            Ok(at_time) => *recorded_at = at_time.max(*recorded_at),
-            Err(error) => self.note_error(at, error)?,
+        match removals::marker(conn, at) {
+            Ok(Some(marker)) => {
+                self.report.removals += 1;
+                *recorded_at = marker.recorded_at.max(*recorded_at);
+            }
+            Ok(None) => self.note(Some(at), None, "is missing"),
+            Err(error) => {
+                self.report.removals += 1;
+                self.note_error(at, error)?;
+            }
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::inlet::Outlet;
 use super::job::{Asked, Job};
 use super::names::Names;
 use super::options::SqliteOptions;
-use super::remove::{remove, strip};
+use super::remove::{Stripped, remove, strip};
 use super::streams::Streams;
 use super::transaction::{Kept, Transaction};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -45,10 +45,6 @@ pub(super) struct Writer<'c> {
 impl<'c> Writer<'c> {
     /// How long the thread rests after the disk was full, so that it does not spin.
     const DISK_FULL_PAUSE: Duration = Duration::from_millis(20);
-
-    /// Events that are stripped in one transaction: a few milliseconds, in which
-    /// commits wait.
-    const STRIPPED_MAX: i64 = 500;
 
     pub(super) fn new(conn: &'c Connection, options: &SqliteOptions) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -118,8 +114,7 @@ impl<'c> Writer<'c> {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
-        let kept = self.transaction.begin();
-        if kept.map_err(|error| fault(error, "taking the write lock"))? == Kept::Stale {
+        if self.transaction.begin()? == Kept::Stale {
             self.streams.forget();
         }
         Ok(())
@@ -258,8 +253,13 @@ impl<'c> Writer<'c> {
                 Ok(stripped) => stripped,
                 Err(error) => return asked.tell(Err(error)),
             };
-            compacted.events += u64::try_from(stripped).unwrap_or_default();
-            if stripped < Self::STRIPPED_MAX {
+            compacted.events += stripped.events;
+            if !stripped.more {
+                // What was stripped may still stand in the log. If a reader is in the way
+                // it stays there until the log is written over, or the store closes.
+                let _ = self
+                    .conn
+                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                 return asked.tell(Ok(compacted));
             }
             if let Some(job) = self.next(queue) {
@@ -268,7 +268,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn strip_some(&mut self, asked: &Asked<(), Compacted>) -> Result<i64, StoreError> {
+    fn strip_some(&mut self, asked: &Asked<(), Compacted>) -> Result<Stripped, StoreError> {
         if self.fenced {
             return Err(fenced());
         }
@@ -278,8 +278,8 @@ impl<'c> Writer<'c> {
             streams: &mut self.streams,
             now: asked.now,
         };
-        let stripped = strip(self.conn, &mut desk, &mut self.names, Self::STRIPPED_MAX)
-            .map_err(Failure::into_store_error);
+        let stripped =
+            strip(self.conn, &mut desk, &mut self.names).map_err(Failure::into_store_error);
         let sealed = stripped.and_then(|stripped| {
             let sealed = self.transaction.seal();
             sealed
@@ -296,8 +296,8 @@ impl<'c> Writer<'c> {
             Err(error) => Err(error),
         };
         stripped.inspect_err(|error| {
-            self.fenced |= error.kind() == StoreErrorKind::Unknown;
-            let _ = self.roll_back();
+            let rolled_back = self.roll_back();
+            self.fenced |= error.kind() == StoreErrorKind::Unknown || rolled_back.is_err();
         })
     }
 

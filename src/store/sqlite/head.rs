@@ -1,0 +1,71 @@
+//! The row of `annalist_head`: how far the store has come.
+
+use crc32fast::Hasher;
+use rusqlite::{Connection, Row};
+
+use super::fault::{corrupt, fault};
+use super::row::position;
+use crate::store::error::StoreError;
+
+/// How far the store has come.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) position: i64,
+    pub(super) recorded_at: i64,
+    pub(super) removals: i64,
+}
+
+/// Reads what [`Head::of`] takes.
+pub(super) const READ: &str =
+    "SELECT last_position, last_recorded_at, removals, checksum FROM annalist_head";
+
+/// Writes what [`Head::columns`] gives.
+pub(super) const WRITE: &str = "INSERT OR REPLACE INTO annalist_head \
+     (id, last_position, last_recorded_at, removals, checksum) VALUES (1, ?1, ?2, ?3, ?4)";
+
+impl Head {
+    fn checksum(self) -> u32 {
+        let mut crc = Hasher::new();
+        for number in [self.position, self.recorded_at, self.removals] {
+            crc.update(&number.to_le_bytes());
+        }
+        crc.finalize()
+    }
+
+    /// The row's columns, the checksum among them.
+    pub(super) fn columns(self) -> [i64; 4] {
+        let checksum = self.checksum().into();
+        [self.position, self.recorded_at, self.removals, checksum]
+    }
+
+    /// The row, if it is what was written.
+    pub(super) fn of(row: &Row<'_>) -> Result<Self, StoreError> {
+        let read = || {
+            let head = Self {
+                position: row.get(0)?,
+                recorded_at: row.get(1)?,
+                removals: row.get(2)?,
+            };
+            Ok((head, row.get::<_, u32>(3)?))
+        };
+        let (head, checksum) = read().map_err(|error| fault(error, "reading the head"))?;
+        match head.checksum() == checksum {
+            true => Ok(head),
+            false => {
+                let at = Some(position(head.position));
+                Err(corrupt(at, "checking the head of the store"))
+            }
+        }
+    }
+
+    /// Reads the row.
+    pub(super) fn read(conn: &Connection) -> Result<Self, StoreError> {
+        let sql = |error| fault(error, "reading the head");
+        let mut head = conn.prepare_cached(READ).map_err(sql)?;
+        let mut rows = head.query([]).map_err(sql)?;
+        match rows.next().map_err(sql)? {
+            Some(row) => Self::of(row),
+            None => Err(corrupt(None, "reading the head of the store")),
+        }
+    }
+}
