@@ -50,6 +50,12 @@ pub(super) fn at_commit(error: rusqlite::Error) -> StoreError {
     StoreError::new(kind, "committing").with_source(error)
 }
 
+/// Turns an error of ROLLBACK into one of the store: what the transaction held may still
+/// be there.
+pub(super) fn at_rollback(error: rusqlite::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Unknown, "rolling back").with_source(error)
+}
+
 /// Stored data that is not what was written.
 pub(super) fn corrupt(position: Option<Position>, what: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt { position }, what)

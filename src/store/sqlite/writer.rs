@@ -16,7 +16,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 
 use super::append::{Appender, Desk};
-use super::fault::{Failure, at_commit, fault};
+use super::fault::{Failure, at_commit, at_rollback, fault};
 use super::inlet::Outlet;
 use super::job::{Asked, Job};
 use super::names::Names;
@@ -181,7 +181,7 @@ impl<'c> Writer<'c> {
     /// only the one at fault fails.
     fn one_by_one(&mut self, batch: Vec<Job>, error: &StoreError) {
         if let Err(error) = self.roll_back() {
-            return self.fence(batch, &at_commit(error));
+            return self.fence(batch, &at_rollback(error));
         }
         // It had the transaction to itself already.
         if batch.len() == 1 {
@@ -215,7 +215,7 @@ impl<'c> Writer<'c> {
             return self.fence(batch, &error);
         }
         if let Err(error) = self.roll_back() {
-            return self.fence(batch, &at_commit(error));
+            return self.fence(batch, &at_rollback(error));
         }
         self.rest_if_full(&error);
         refuse_all(batch, &error);
