@@ -17,8 +17,8 @@
 //! and a duplicate is reported only where there is none.
 
 use crate::conflict::{Conflicts, VersionConflict};
-use crate::ids::EventId;
-use crate::store::commit::AppendRequest;
+use crate::ids::{EventId, StreamId};
+use crate::store::commit::{AppendRequest, CommitKey, Fingerprint};
 use crate::store::error::{AppendError, Duplicate};
 use crate::store::facts::StreamFacts;
 use crate::store::receipt::{AppendReceipt, Receipt};
@@ -90,6 +90,27 @@ pub(crate) fn judge(targets: &[Target<'_>]) -> Verdict {
     match targets.iter().all(|target| target.append.events.is_empty()) {
         true => Verdict::Answer(checked(targets)),
         false => Verdict::Write,
+    }
+}
+
+/// Decides on a commit whose key took effect before, with this fingerprint and receipt.
+pub(crate) fn judge_key(
+    sent: &CommitKey,
+    stream: &StreamId,
+    known: Fingerprint,
+    receipt: Receipt,
+) -> AppendError {
+    let (stream, key) = (stream.clone(), sent.key.clone());
+    match known == sent.fingerprint {
+        true => AppendError::AlreadyCommitted {
+            stream,
+            key,
+            receipt: Receipt {
+                replayed: true,
+                ..receipt
+            },
+        },
+        false => AppendError::KeyReused { stream, key },
     }
 }
 

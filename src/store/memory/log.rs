@@ -19,7 +19,7 @@ use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::store::removal::{Compacted, RemovalRequest, RemovalVerdict, Removed, judge_removal};
 use crate::store::report::VerifyReport;
 use crate::store::scan::{Direction, Scan, numbers};
-use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge};
+use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge, judge_key};
 use crate::version::{Counter, Generation, Position, StreamState, Version};
 
 /// All that a store in memory holds.
@@ -98,24 +98,17 @@ impl Log {
         let (Some(sent), Some(anchor)) = (&request.key, request.appends.first()) else {
             return Ok(());
         };
-        let stream = anchor.stream.clone();
+        let stream = &anchor.stream;
         let known = self
             .streams
-            .get(&stream)
+            .get(stream)
             .and_then(|stream| stream.keys.get(&sent.key));
-        let key = sent.key.clone();
         match known {
             None => Ok(()),
-            Some((known, receipt)) if known.fingerprint == sent.fingerprint => {
-                let mut receipt = receipt.clone();
-                receipt.replayed = true;
-                Err(AppendError::AlreadyCommitted {
-                    stream,
-                    key,
-                    receipt,
-                })
+            Some((known, receipt)) => {
+                let receipt = receipt.clone();
+                Err(judge_key(sent, stream, known.fingerprint, receipt))
             }
-            Some(_) => Err(AppendError::KeyReused { stream, key }),
         }
     }
 
@@ -135,17 +128,12 @@ impl Log {
             })
             .collect()
         };
+        let stream = self.streams.get(&append.stream);
         Target {
             append,
             facts: self.facts(&append.stream),
-            stored: self
-                .streams
-                .get(&append.stream)
-                .map(stored)
-                .unwrap_or_default(),
-            deleted_at: self
-                .streams
-                .get(&append.stream)
+            stored: stream.map(stored).unwrap_or_default(),
+            deleted_at: stream
                 .map(|stream| stream.deleted_at.clone())
                 .unwrap_or_default(),
         }

@@ -17,10 +17,9 @@ use super::streams::{KnownStream, Streams};
 use super::transaction::Transaction;
 use crate::ids::{EventType, StreamId};
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest, EventRequest};
-use crate::store::error::AppendError;
 use crate::store::facts::StreamFacts;
 use crate::store::receipt::{AppendReceipt, Receipt};
-use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge};
+use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge, judge_key};
 use crate::version::Version;
 
 /// The statements of an append, and the names that it has looked up.
@@ -112,17 +111,8 @@ impl<'c> Appender<'c> {
         let Some(known) = keys::find(self.conn, number, stream, &key.key)? else {
             return Ok(());
         };
-        let (stream, text) = (stream.clone(), key.key.clone());
-        Err(Failure::Refused(
-            match known.fingerprint == key.fingerprint {
-                true => AppendError::AlreadyCommitted {
-                    stream,
-                    key: text,
-                    receipt: known.receipt,
-                },
-                false => AppendError::KeyReused { stream, key: text },
-            },
-        ))
+        let refused = judge_key(key, stream, known.fingerprint, known.receipt);
+        Err(Failure::Refused(refused))
     }
 
     fn target<'a>(
@@ -173,16 +163,16 @@ impl<'c> Appender<'c> {
             return Ok(None);
         };
         let (fields, checksum) = Fields::of(row)?;
-        let at = position(fields.position);
-        let event_type = self.names.event_type(self.conn, fields.event_type, at)?;
-        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        let event_type = self
+            .names
+            .verified(self.conn, (&fields, checksum), stream)?;
         // Of a stripped event, id and type decide.
         let same_payload = fields
             .payload
             .is_none_or(|payload| payload == sent.payload.as_str());
         Ok(Some(StoredEvent {
             version: version(fields.version),
-            position: at,
+            position: position(fields.position),
             same: Sameness::of(event_type == sent.event_type, same_payload),
         }))
     }

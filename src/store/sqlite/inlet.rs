@@ -79,8 +79,24 @@ impl<T> Inlet<T> {
         answer.try_recv().ok()
     }
 
+    /// Tells when the outlet is gone.
+    pub(super) fn gone(&self) -> Gone {
+        Gone(self.gone.clone())
+    }
+
     pub(super) fn close(&self) {
         self.closed.send_replace(true);
+    }
+}
+
+/// Tells when an outlet is gone, and with it every thread that received from it.
+pub(super) struct Gone(watch::Receiver<()>);
+
+impl Gone {
+    /// Waits. Not for asynchronous code.
+    pub(super) fn wait(mut self) {
+        // Nothing is ever sent: an error is what tells.
+        let _ = block_on(self.0.changed());
     }
 }
 

@@ -136,7 +136,7 @@ fn believe(row: Fields, checksum: u32, stream: &StreamId) -> Result<KnownKey, St
     if row.checksum(stream) != checksum {
         return Err(damaged());
     }
-    let mut receipt = match (&row.receipt, row.last_version) {
+    let receipt = match (&row.receipt, row.last_version) {
         (Some(json), _) => {
             serde_json::from_str(json).map_err(|error| damaged().with_source(error))?
         }
@@ -151,7 +151,6 @@ fn believe(row: Fields, checksum: u32, stream: &StreamId) -> Result<KnownKey, St
         },
         (None, None) => return Err(damaged()),
     };
-    receipt.replayed = true;
     Ok(KnownKey {
         fingerprint: Fingerprint::from_bytes(row.fingerprint),
         receipt,

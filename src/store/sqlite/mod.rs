@@ -10,7 +10,7 @@
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `job` | what it is asked, and who waits for the answer |
 //! | `head` | how far the store has come |
-//! | `transaction` | the write lock, and how far the store has come |
+//! | `transaction` | the write lock, from BEGIN to COMMIT |
 //! | `streams` | the streams that the writer knows |
 //! | `append` | one commit inside that transaction |
 //! | `keys` | the commit keys that took effect |
@@ -35,9 +35,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
 use self::fault::fault;
-use self::inlet::{Inlet, Outlet, queue};
+use self::inlet::{Gone, Inlet, Outlet, queue};
 use self::job::{Asked, Job};
-use self::pool::{Ended, Pool};
+use self::pool::Pool;
 use self::reader::Reader;
 use self::verify::Verifier;
 use self::writer::Writer;
@@ -180,7 +180,7 @@ impl Opening {
         let _ = ending.send(true);
     }
 
-    fn start<'c>(&self, conn: &'c Connection) -> Result<(Writer<'c>, Pool, Ended), StoreError> {
+    fn start<'c>(&self, conn: &'c Connection) -> Result<(Writer<'c>, Pool, Gone), StoreError> {
         let writer = Writer::new(conn, &self.options);
         let writer = writer.map_err(|error| fault(error, "preparing the writer"))?;
         let readers = (0..self.options.readers.max(1))

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::fault::{corrupt, fault};
 use super::removals;
-use super::row::{parse_stream, version};
+use super::row::{Fields, parse_stream, position, version};
 use crate::ids::{EventType, StreamId};
 use crate::store::error::StoreError;
 use crate::version::{Position, Version};
@@ -71,8 +71,22 @@ impl Names {
         Ok(stream)
     }
 
+    /// The type of a row, once its checksum holds in this stream: the one way from a row
+    /// that was read to one that is believed.
+    pub(super) fn verified(
+        &mut self,
+        conn: &Connection,
+        (fields, checksum): (&Fields<'_>, u32),
+        stream: &StreamId,
+    ) -> Result<EventType, StoreError> {
+        let at = position(fields.position);
+        let event_type = self.event_type(conn, fields.event_type, at)?;
+        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        Ok(event_type)
+    }
+
     /// The event type that a number of the event at `position` stands for.
-    pub(super) fn event_type(
+    fn event_type(
         &mut self,
         conn: &Connection,
         id: i64,

@@ -5,9 +5,9 @@ use std::thread;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::inlet::{Inlet, Outlet, queue};
+use super::inlet::{Gone, Inlet, Outlet, queue};
 use super::reader::Reader;
 use crate::store::error::{StoreError, StoreErrorKind};
 
@@ -20,35 +20,22 @@ pub(super) struct Pool {
     jobs: Inlet<Job>,
 }
 
-/// Tells when all threads of a pool have ended. Each holds the other end.
-pub(super) struct Ended(mpsc::Receiver<()>);
-
-impl Ended {
-    /// Waits. Not for asynchronous code.
-    pub(super) fn wait(mut self) {
-        // Nothing is ever sent: this is told when the last thread lets go.
-        let _ = self.0.blocking_recv();
-    }
-}
-
 impl Pool {
     const QUEUED_MAX: usize = 1_024;
 
-    /// Starts a thread for each connection.
-    pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Ended)> {
+    /// Starts a thread for each connection; also answers what tells when all have ended.
+    pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Gone)> {
         let (jobs, queue) = queue(Self::QUEUED_MAX);
         let queue = Arc::new(Mutex::new(queue));
-        let (running, ended) = mpsc::channel(1);
         for (index, conn) in connections.into_iter().enumerate() {
-            let (queue, running) = (Arc::clone(&queue), running.clone());
+            let queue = Arc::clone(&queue);
             thread::Builder::new()
                 .name(format!("annalist-reader-{index}"))
-                .spawn(move || {
-                    serve(conn, &queue);
-                    drop(running);
-                })?;
+                // The connection is closed before the queue is let go.
+                .spawn(move || serve(conn, &queue))?;
         }
-        Ok((Self { jobs }, Ended(ended)))
+        let ended = jobs.gone();
+        Ok((Self { jobs }, ended))
     }
 
     /// Runs `read` on one of the threads.

@@ -85,9 +85,7 @@ impl Reader {
                     return Err(missing(due));
                 }
                 // Before anything of the row is believed, the type among it.
-                let at = position(fields.position);
-                let event_type = names.event_type(conn, fields.event_type, at)?;
-                fields.verify(checksum, query.stream.as_str(), event_type.as_str())?;
+                let event_type = names.verified(conn, (&fields, checksum), &query.stream)?;
                 match is_wanted(&query.types, &event_type) {
                     true => fields
                         .event(query.stream.clone(), event_type)
@@ -141,10 +139,8 @@ impl Reader {
                 if position(fields.position) != Position::new(due) {
                     return marked(due).map(|()| Step::Again);
                 }
-                let due = Position::new(due);
-                let stream = names.stream(conn, fields.stream, due)?;
-                let event_type = names.event_type(conn, fields.event_type, due)?;
-                fields.verify(checksum, stream.id.as_str(), event_type.as_str())?;
+                let stream = names.stream(conn, fields.stream, Position::new(due))?;
+                let event_type = names.verified(conn, (&fields, checksum), &stream.id)?;
                 let removed = version(fields.version) <= stream.removed_to;
                 match !removed && query.filter.passes(&stream.id, &event_type) {
                     true => fields.event(stream.id, event_type).map(Step::Take),
@@ -288,9 +284,7 @@ fn one_event(
     let by_id = "WHERE event_id = ?1 AND stream = ?2";
     let params = params![id.as_uuid().as_bytes(), number];
     one_row(conn, by_id, params, |fields, checksum| {
-        let at = position(fields.position);
-        let event_type = names.event_type(conn, fields.event_type, at)?;
-        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        let event_type = names.verified(conn, (&fields, checksum), stream)?;
         match version(fields.version) <= removed_to {
             true => Ok(None),
             false => fields.event(stream.clone(), event_type).map(Some),
@@ -308,10 +302,8 @@ fn last_event(
 ) -> Result<Option<(Position, EventId)>, StoreError> {
     let newest = "WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
     one_row(conn, newest, [number], |fields, checksum| {
-        let at = position(fields.position);
-        let event_type = names.event_type(conn, fields.event_type, at)?;
-        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
-        Ok((at, fields.id()?))
+        names.verified(conn, (&fields, checksum), stream)?;
+        Ok((position(fields.position), fields.id()?))
     })
 }
 

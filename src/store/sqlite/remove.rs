@@ -132,9 +132,7 @@ fn strip_stream(
         && let Some(row) = rows.next()?
     {
         let (fields, checksum) = Fields::of(row)?;
-        let at = position(fields.position);
-        let event_type = names.event_type(conn, fields.event_type, at)?;
-        fields.verify(checksum, stream.as_str(), event_type.as_str())?;
+        let event_type = names.verified(conn, (&fields, checksum), stream)?;
         slice.take(&fields);
         let skeleton = Fields {
             payload: None,

@@ -65,16 +65,10 @@ impl<'c> Streams<'c> {
         Ok(Some(known))
     }
 
-    /// Makes the row of a stream that is written for the first time.
+    /// Makes the row of a stream that has none, as [`known`](Self::known) has told.
     pub(super) fn create(&mut self, stream: &StreamId) -> rusqlite::Result<KnownStream> {
-        // An event of this stream may come after a key of it, in one commit.
-        let number = match stream_number(self.conn, stream)? {
-            Some(number) => number,
-            None => {
-                let sql = "INSERT INTO annalist_streams (name) VALUES (?1)";
-                self.conn.prepare_cached(sql)?.insert([stream.as_str()])?
-            }
-        };
+        let sql = "INSERT INTO annalist_streams (name) VALUES (?1)";
+        let number = self.conn.prepare_cached(sql)?.insert([stream.as_str()])?;
         Ok(KnownStream {
             number,
             facts: StreamFacts::default(),

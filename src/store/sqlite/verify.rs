@@ -329,8 +329,7 @@ fn event(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Result<i64, Sto
     let (fields, checksum) = Fields::of(row)?;
     let at = position(fields.position);
     let stream = names.stream(conn, fields.stream, at)?;
-    let event_type = names.event_type(conn, fields.event_type, at)?;
-    fields.verify(checksum, stream.id.as_str(), event_type.as_str())?;
+    let event_type = names.verified(conn, (&fields, checksum), &stream.id)?;
     if fields.payload.is_some() {
         fields.event(stream.id, event_type)?;
     }
