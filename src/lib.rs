@@ -72,6 +72,7 @@
 //! | `event` | an event before and after it is stored: [`NewEvent`], [`RecordedEvent`] |
 //! | `conflict` | what a caller learns when its expectation did not hold |
 //! | `clock` | the only reader of wall time |
+//! | `retry` | when to try again, and when to stop: [`RetryPolicy`], [`Backoff`] |
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
 //! | | **for people and tests** |
@@ -91,6 +92,7 @@ mod conflict;
 mod event;
 mod ids;
 mod payload;
+mod retry;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -103,6 +105,7 @@ pub use conflict::{Conflicts, UnseenEvents, VersionConflict};
 pub use event::{InvalidEvent, Metadata, NewEvent, RecordedEvent};
 pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};
 pub use payload::{InvalidPayload, Payload};
+pub use retry::{Backoff, GaveUp, RetryPolicy};
 pub use store::{
     AppendError, AppendReceipt, Commit, Duplicate, Fingerprint, InvalidCommit, LimitExceeded,
     Limits, PageBounds, Receipt, Store, StoreError, StoreErrorKind, StreamInfo, StreamSlice,

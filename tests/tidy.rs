@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/` in floor order: each imports only what stands above it.
 const ROOMS: &[&str] = &[
-    "ids", "version", "payload", "event", "conflict", "clock", "store", "tool", "testkit",
+    "ids", "version", "payload", "event", "conflict", "clock", "retry", "store", "tool",
+    "testkit",
 ];
 
 /// The same inside of `src/store/`.
