@@ -71,6 +71,7 @@
 //! | `payload` | the JSON of an event, checked when made: [`Payload`] |
 //! | `event` | an event before and after it is stored: [`NewEvent`], [`RecordedEvent`] |
 //! | `conflict` | what a caller learns when its expectation did not hold |
+//! | `token` | what a client has seen, as text that cannot be forged: [`VersionToken`] |
 //! | `clock` | the only reader of wall time |
 //! | `retry` | when to try again, and when to stop: [`RetryPolicy`], [`Backoff`] |
 //! | | **storage: moves bytes under expectations** |
@@ -96,6 +97,7 @@ mod retry;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod token;
 #[cfg(feature = "tool")]
 pub mod tool;
 mod version;
@@ -110,6 +112,7 @@ pub use store::{
     AppendError, AppendReceipt, Commit, Duplicate, Fingerprint, InvalidCommit, LimitExceeded,
     Limits, PageBounds, Receipt, Store, StoreError, StoreErrorKind, StreamInfo, StreamSlice,
 };
+pub use token::{InvalidToken, TokenKey, TokenSubject, VersionToken};
 /// The crate that event ids come from, for [`EventId::from_uuid`].
 pub use uuid;
 pub use version::{ExpectedVersion, Generation, Position, StreamState, Version};
