@@ -239,6 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn a_float_is_read_back_to_the_bit() {
+        // One of those that serde_json misses by a bit without `float_roundtrip`.
+        let ratio = 1.1005903947010159e-240_f64;
+        let payload = Payload::from_value(&ratio).unwrap();
+        assert_eq!(payload.decode::<f64>().unwrap().to_bits(), ratio.to_bits());
+    }
+
+    #[test]
     fn a_value_that_writes_one_key_twice_is_refused() {
         #[derive(Serialize)]
         struct Outer {
