@@ -74,6 +74,11 @@
 //! | `token` | what a client has seen, as text that cannot be forged: [`VersionToken`] |
 //! | `clock` | the only reader of wall time |
 //! | `retry` | when to try again, and when to stop: [`RetryPolicy`], [`Backoff`] |
+//! | `caught` | user code that panics: [`Panicked`] |
+//! | | **domain: what a user writes, still without I/O** |
+//! | `upcast` | how events in older shapes are read: [`Upcasters`] |
+//! | `aggregate` | a state folded from events: [`Aggregate`], [`Violation`] |
+//! | `codec` | the only (de)serializer of events: [`Codec`], [`RecordedEvent::decode`] |
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
 //! | | **for people and tests** |
@@ -88,7 +93,10 @@
 //! | `testkit` | no | `annalist::testkit` |
 //! | `tool` | no | the command line `annalist`, and `annalist::tool` |
 
+mod aggregate;
+mod caught;
 mod clock;
+mod codec;
 mod conflict;
 mod event;
 mod ids;
@@ -100,9 +108,15 @@ pub mod testkit;
 mod token;
 #[cfg(feature = "tool")]
 pub mod tool;
+mod upcast;
 mod version;
 
+pub use aggregate::{Aggregate, Violation, ensure, fold, stream_id};
+pub use caught::Panicked;
 pub use clock::{Clock, SystemClock};
+pub use codec::{
+    Codec, DecodeError, DecodeErrorKind, Decoded, EncodeError, FoldError, InvalidAggregate,
+};
 pub use conflict::{Conflicts, UnseenEvents, VersionConflict};
 pub use event::{InvalidEvent, Metadata, NewEvent, RecordedEvent};
 pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};
@@ -113,6 +127,7 @@ pub use store::{
     Limits, PageBounds, Receipt, Store, StoreError, StoreErrorKind, StreamInfo, StreamSlice,
 };
 pub use token::{InvalidToken, TokenKey, TokenSubject, VersionToken};
+pub use upcast::{UpcastError, UpcastEvent, Upcasters};
 /// The crate that event ids come from, for [`EventId::from_uuid`].
 pub use uuid;
 pub use version::{ExpectedVersion, Generation, Position, StreamState, Version};

@@ -6,7 +6,20 @@ use std::path::{Path, PathBuf};
 
 /// The modules of `src/` in floor order: each imports only what stands above it.
 const ROOMS: &[&str] = &[
-    "ids", "version", "payload", "event", "conflict", "token", "clock", "retry", "store", "tool",
+    "ids",
+    "version",
+    "payload",
+    "event",
+    "conflict",
+    "token",
+    "clock",
+    "retry",
+    "caught",
+    "upcast",
+    "aggregate",
+    "codec",
+    "store",
+    "tool",
     "testkit",
 ];
 
