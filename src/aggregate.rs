@@ -55,7 +55,8 @@ use crate::upcast::Upcasters;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     label = "needs `impl Aggregate for {Self}`",
-    note = "an aggregate is the state that is folded from events; it derives `Default`, `Clone`, `Serialize` and `Deserialize`"
+    note = "an aggregate is the state that is folded from events; it derives `Default`, `Clone`, `Serialize` and `Deserialize`",
+    note = "where an aggregate is named, as in `event.decode::<Account>()`, its event enum does not do"
 )]
 pub trait Aggregate:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static

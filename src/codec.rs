@@ -167,11 +167,14 @@ impl<A: Aggregate> Codec<A> {
         })
     }
 
-    /// What the aggregate declared of its old events; none where the declaration is wrong.
-    #[must_use]
-    pub fn upcasters(&self) -> Option<&Upcasters> {
-        let declared = self.plan.0.as_ref().ok()?;
-        Some(&declared.upcasters)
+    /// What the aggregate declares of its old events. Asked up front, it tells whether the
+    /// aggregate can be stored at all.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAggregate`], which every other call would answer too.
+    pub fn upcasters(&self) -> Result<&Upcasters, InvalidAggregate> {
+        Ok(&self.plan.declared()?.upcasters)
     }
 }
 

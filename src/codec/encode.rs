@@ -18,7 +18,8 @@ use crate::payload::Payload;
 pub(super) fn content<E: Serialize>(event: &E) -> Result<(&'static str, Payload), EncodeError> {
     let content = Content {
         event,
-        variant: Cell::new(""),
+        // Until it is known, as where serde skips the variant.
+        variant: Cell::new(std::any::type_name::<E>()),
     };
     let payload = Payload::from_value(&content);
     let variant = content.variant.get();

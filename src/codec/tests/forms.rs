@@ -23,6 +23,7 @@ events! {
     Plain { Opened, Closed { why: String }, Noted(u8) }
     Lenient { #[serde(alias = "Begun")] Opened, #[serde(other)] Unknown }
     Lopsided { #[serde(rename(serialize = "a", deserialize = "b"))] A, #[serde(skip_deserializing)] B }
+    Skipped { #[serde(skip)] Hidden, Shown }
     Blank { #[serde(rename = "")] A, #[serde(rename = "a\nb")] B }
     Measured { Weighed { grams: f64 }, Counted { by: BTreeMap<(u8, u8), u8> } }
 }
@@ -151,6 +152,12 @@ fn what_would_not_be_read_back_is_not_written() {
 fn what_has_no_json_form_is_named() {
     let error = encode(&Measured::Weighed { grams: f64::NAN }).unwrap_err();
     assert!(cause(&error).contains("\"Weighed\" cannot be stored: the payload's grams"));
+    let error = encode(&Skipped::Hidden).unwrap_err();
+    assert!(
+        cause(&error).contains("Skipped\" cannot be stored"),
+        "{}",
+        cause(&error)
+    );
     let by = BTreeMap::from([((1, 2), 3)]);
     let error = encode(&Measured::Counted { by }).unwrap_err();
     assert!(cause(&error).contains("\"Counted\""), "{}", cause(&error));

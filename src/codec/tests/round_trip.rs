@@ -138,3 +138,27 @@ fn each_kind_of_variant_is_stored_as_what_it_holds() {
         assert_eq!(decode::<Rich>(event_type, payload).unwrap(), event);
     }
 }
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Deep {
+    Down(Vec<Deep>),
+    Json(serde_json::Value),
+}
+
+impl Event for Deep {}
+
+#[test]
+fn an_event_may_nest_as_deep_as_a_payload() {
+    let array = |inner| serde_json::Value::Array(vec![inner]);
+    let nested = |depth| Deep::Json((0..depth).fold(json!(1), |inner, _| array(inner)));
+    let (event_type, payload) = encode(&nested(Payload::DEPTH_MAX)).unwrap();
+    let read = decode::<Deep>(&event_type, &payload).unwrap();
+    assert_eq!(read, nested(Payload::DEPTH_MAX));
+    assert!(encode(&nested(Payload::DEPTH_MAX + 1)).is_err());
+
+    // Each level is an array in an object here; the outermost object is the event type.
+    let down = |depth| (0..depth).fold(Deep::Down(vec![]), |inner, _| Deep::Down(vec![inner]));
+    let (event_type, payload) = encode(&down(63)).unwrap();
+    assert_eq!(decode::<Deep>(&event_type, &payload).unwrap(), down(63));
+    assert!(encode(&down(64)).is_err());
+}
