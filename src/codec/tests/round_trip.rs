@@ -113,6 +113,25 @@ proptest! {
     }
 }
 
+/// What serde_json itself reads, if it reads it.
+fn reference(event_type: &str, payload: &str) -> Option<Rich> {
+    let event_type = serde_json::to_string(event_type).unwrap();
+    serde_json::from_str(&format!("{{{event_type}:{payload}}}")).ok()
+}
+
+proptest! {
+    #[test]
+    fn a_payload_under_any_type_is_read_as_serde_json_reads_it(one in rich(), other in rich()) {
+        let (event_type, _) = encode(&one).unwrap();
+        let (_, payload) = encode(&other).unwrap();
+        let read = decode::<Rich>(&event_type, &payload);
+        if let Err(error) = &read {
+            prop_assert_eq!(error.code(), "undecodable_payload");
+        }
+        prop_assert_eq!(read.ok(), reference(&event_type, &payload));
+    }
+}
+
 #[test]
 fn each_kind_of_variant_is_stored_as_what_it_holds() {
     for (event, event_type, payload) in [
