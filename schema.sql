@@ -17,8 +17,8 @@ CREATE TABLE annalist_meta (
 -- How far the store has come. Invariant: one row; last_position is the largest
 -- position in annalist_events and annalist_markers, last_recorded_at its time, both
 -- moved in the transaction that writes there; removals counts the changes to
--- annalist_removals; checksum covers every column. Positions come from here and not from SQLite, which hands out
--- random numbers after the largest one.
+-- annalist_removals; checksum covers every column. Positions come from here and not
+-- from SQLite, which hands out random numbers after the largest one.
 CREATE TABLE annalist_head (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
     last_position    INTEGER NOT NULL,
@@ -111,6 +111,17 @@ CREATE TABLE annalist_markers (
     checksum    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX annalist_markers_by_stream ON annalist_markers (stream);
+
+-- The leases that were ever granted. Invariant: rows are never removed and a token never
+-- falls, so that a holder which was overtaken is known for ever; checksum covers every
+-- column.
+CREATE TABLE annalist_leases (
+    name       TEXT    PRIMARY KEY,
+    token      INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, -- microseconds since 1970
+    released   INTEGER NOT NULL CHECK (released IN (0, 1)),
+    checksum   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- The log as a person reads it: without what was removed.
 CREATE VIEW annalist_log AS

@@ -123,8 +123,9 @@ pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};
 pub use payload::{InvalidPayload, Payload};
 pub use retry::{Backoff, GaveUp, RetryPolicy};
 pub use store::{
-    AppendError, AppendReceipt, Commit, Duplicate, Fingerprint, InvalidCommit, LimitExceeded,
-    Limits, PageBounds, Receipt, Store, StoreError, StoreErrorKind, StreamInfo, StreamSlice,
+    AppendError, AppendReceipt, Commit, Duplicate, Fence, FencingToken, Fingerprint, InvalidCommit,
+    Lease, LeaseError, LeaseName, LimitExceeded, Limits, PageBounds, Receipt, Store, StoreError,
+    StoreErrorKind, StreamInfo, StreamSlice,
 };
 pub use token::{InvalidToken, TokenKey, TokenSubject, VersionToken};
 pub use upcast::{UpcastError, UpcastEvent, Upcasters};

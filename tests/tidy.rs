@@ -25,8 +25,8 @@ const ROOMS: &[&str] = &[
 
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
-    "limits", "receipt", "error", "commit", "facts", "removal", "report", "scan", "backend",
-    "verdict", "memory", "sqlite", "read",
+    "limits", "receipt", "fence", "error", "commit", "facts", "removal", "report", "scan",
+    "backend", "verdict", "memory", "sqlite", "read", "lease",
 ];
 
 /// The same inside of `src/store/sqlite/`.
@@ -35,8 +35,10 @@ const SQLITE_ROOMS: &[&str] = &[
     "fault",
     "row",
     "head",
+    "migrate",
     "schema",
     "removals",
+    "leases",
     "names",
     "keys",
     "transaction",

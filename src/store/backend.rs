@@ -11,6 +11,7 @@ use crate::event::RecordedEvent;
 use crate::ids::{EventId, EventType, StreamId};
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError};
+use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::VerifyReport;
@@ -41,7 +42,11 @@ use crate::version::{Generation, Position, StreamState, Version};
 ///    [`Corrupt`](crate::StoreErrorKind::Corrupt), never wrong data.
 /// 7. **Cancel safe.** A future that is dropped leaves a commit done or not done,
 ///    never half; reads leave nothing behind.
-/// 8. **Closed for good.** After [`close`](Self::close) every call answers
+/// 8. **Fenced.** A commit that carries a token of a lease is written only if that
+///    token is the one granted last and not given back, as of the state that the
+///    commit is written upon. Tokens of a name never fall. A repeat is answered
+///    whatever its tokens.
+/// 9. **Closed for good.** After [`close`](Self::close) every call answers
 ///    [`HandleClosed`](crate::StoreErrorKind::HandleClosed); what was accepted
 ///    before is answered first.
 ///
@@ -77,6 +82,15 @@ pub trait Backend: Send + Sync + 'static {
         stream: &'a StreamId,
         id: EventId,
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>>;
+
+    /// Grants, renews or gives back a lease, or says whose it is.
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>>;
+
+    /// Who holds a lease now; none if nobody does.
+    fn lease_holder<'a>(
+        &'a self,
+        name: &'a LeaseName,
+    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>>;
 
     /// The largest position written; zero in an empty store.
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>>;

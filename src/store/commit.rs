@@ -12,6 +12,7 @@ use crate::event::NewEvent;
 use crate::ids::{EventId, EventType, StreamId};
 use crate::payload::Payload;
 use crate::store::error::{AppendError, Duplicate, InvalidCommit};
+use crate::store::fence::Fence;
 use crate::store::limits::{Limits, check, check_stream};
 use crate::version::{ExpectedVersion, Generation};
 
@@ -42,6 +43,7 @@ use crate::version::{ExpectedVersion, Generation};
 pub struct Commit {
     appends: Vec<Append>,
     key: Option<CommitKey>,
+    fences: Vec<Fence>,
     unseen_events_max: u32,
 }
 
@@ -102,6 +104,14 @@ impl Commit {
         self
     }
 
+    /// Writes the commit only if nobody was granted this lease since, see
+    /// [`Store::lease`](crate::Store::lease). Several are all compared. A repeat of what
+    /// was written already is answered whatever became of the lease.
+    pub fn fenced_by(mut self, fence: impl Into<Fence>) -> Self {
+        self.fences.push(fence.into());
+        self
+    }
+
     /// Asks that a conflict brings up to this many of the events that the caller
     /// has not seen, for each violated expectation. Default 0: none are read.
     pub fn with_unseen(mut self, events_max: u32) -> Self {
@@ -119,6 +129,12 @@ impl Commit {
         if let Some(key) = &self.key {
             key.check()?;
         }
+        check(
+            "COMMIT_FENCES_MAX",
+            Limits::COMMIT_FENCES_MAX,
+            self.fences.len(),
+            || "leases that the commit is fenced by".to_owned(),
+        )?;
         let events = self.appends.iter().map(|append| append.events.len()).sum();
         check(
             "commit_events_max",
@@ -133,6 +149,7 @@ impl Commit {
         let request = CommitRequest {
             appends: appends.collect::<Result<_, _>>()?,
             key: self.key,
+            fences: self.fences,
         };
         check(
             "commit_bytes_max",
@@ -212,6 +229,8 @@ pub struct CommitRequest {
     pub appends: Vec<AppendRequest>,
     /// The commit key; it belongs to the stream of the first append.
     pub key: Option<CommitKey>,
+    /// The leases that the caller must still hold.
+    pub fences: Vec<Fence>,
 }
 
 /// The part of a commit that concerns one stream.

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::conflict::Conflicts;
 use crate::ids::{EventId, StreamId};
 use crate::payload::Payload;
+use crate::store::fence::{FencingToken, LeaseName};
 use crate::store::limits::LimitExceeded;
 use crate::store::receipt::Receipt;
 use crate::version::{Position, Version};
@@ -241,6 +242,17 @@ pub enum AppendError {
         /// The key.
         key: String,
     },
+    /// The commit carries the token of a lease that was granted to somebody else since,
+    /// or given back: look again at what it was for.
+    #[error(
+        "the lease {name} under token {token} is lost; nothing was written, acquire it again and load again"
+    )]
+    LeaseLost {
+        /// The lease.
+        name: LeaseName,
+        /// The token that is not the last one any more.
+        token: FencingToken,
+    },
     /// A part of the commit is larger than the store takes.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
@@ -371,6 +383,7 @@ impl AppendError {
             Self::DuplicateEvent { .. } => "duplicate_event",
             Self::AlreadyCommitted { .. } => "already_committed",
             Self::KeyReused { .. } => "key_reused",
+            Self::LeaseLost { .. } => "lease_lost",
             Self::Limit(_) => "limit_exceeded",
             Self::Invalid(_) => "invalid_commit",
             Self::Store(error) => error.code(),

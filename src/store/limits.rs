@@ -33,6 +33,9 @@ impl Limits {
     /// Bytes of a commit key. Not an option: a command is recognised by its key
     /// for ever, also by a store that is opened with other limits.
     pub const COMMIT_KEY_BYTES_MAX: usize = 255;
+
+    /// Leases that one commit is fenced by.
+    pub const COMMIT_FENCES_MAX: usize = 100;
 }
 
 impl Default for Limits {

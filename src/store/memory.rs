@@ -16,6 +16,7 @@ use crate::store::backend::{
 };
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::limits::Limits;
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
@@ -124,6 +125,24 @@ impl Backend for MemoryStore {
         id: EventId,
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
         self.read(|log| log.find(stream, id))
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            Ok(self.log()?.lease(&request, now))
+        })
+    }
+
+    fn lease_holder<'a>(
+        &'a self,
+        name: &'a LeaseName,
+    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let state = self.log()?.lease_state(name);
+            Ok(state.is_held(now).then_some(state))
+        })
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {

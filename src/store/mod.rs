@@ -8,6 +8,7 @@
 //! | [`Store`] | the cloneable handle |
 //! | `commit` | what one call writes, checked against `limits` |
 //! | `receipt` | what it is answered when it has landed |
+//! | `fence` | leases and fencing tokens: the words and the rules |
 //! | `facts` | the truth table of expectations over what is known of a stream |
 //! | `removal` | removing events and sealing streams |
 //! | `report` | what a check of everything has found |
@@ -17,6 +18,7 @@
 //! | `memory` | the shortest correct reading of the contract |
 //! | [`sqlite`] | the durable one: a writer thread with group commit, and a pool of readers |
 //! | `read` | pages turned into streams of events |
+//! | `lease` | a lease as a caller holds it |
 //! | `error` | what a caller is told when something cannot be |
 //!
 //! This floor knows neither aggregates nor commands nor projections: it moves
@@ -34,6 +36,8 @@ mod backend;
 mod commit;
 mod error;
 mod facts;
+mod fence;
+mod lease;
 mod limits;
 mod memory;
 mod read;
@@ -50,6 +54,11 @@ pub use backend::{
 };
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
 pub use error::{AppendError, Duplicate, InvalidCommit, StoreError, StoreErrorKind};
+pub use fence::{
+    Fence, FencingToken, InvalidLeaseName, LeaseAnswer, LeaseAsk, LeaseName, LeaseRequest,
+    LeaseState,
+};
+pub use lease::{AcquireLease, Lease, LeaseError};
 pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryOptions;
 pub use read::{Items, ListStreams, Paged, Pages, ReadAll, ReadStream, StreamSlice};
@@ -372,6 +381,50 @@ impl Store {
         id: EventId,
     ) -> Result<Option<RecordedEvent>, StoreError> {
         self.backend.find_event(stream, id).await
+    }
+
+    /// A lease on a stream, or on anything else that has a name: one holder at a time,
+    /// over all processes that have the store open.
+    ///
+    /// It spares work that would be lost, and does not stop a holder that was overtaken
+    /// while it slept: for that, its commits carry the lease's token with
+    /// [`Commit::fenced_by`]. None of it replaces the version check.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annalist::{AppendError, Commit, ExpectedVersion, LeaseName, NewEvent, Store};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Store::memory();
+    /// let account = "account-42".parse()?;
+    /// let billing = LeaseName::from(&account);
+    /// let slow = store.lease(billing.clone()).for_duration(Duration::ZERO).acquire().await?;
+    /// let quick = store.lease(billing).wait(Duration::from_secs(1)).acquire().await?;
+    ///
+    /// let billed = || NewEvent::json("Billed", &500);
+    /// let commit = |lease, events| {
+    ///     Commit::new().append(account.clone(), ExpectedVersion::Any, events).fenced_by(lease)
+    /// };
+    /// store.commit(commit(&quick, [billed()?])).await?;
+    /// let refused = store.commit(commit(&slow, [billed()?])).await;
+    /// assert!(matches!(refused, Err(AppendError::LeaseLost { .. })));
+    /// # Ok(()) }
+    /// ```
+    pub fn lease(&self, name: LeaseName) -> AcquireLease {
+        AcquireLease::new(Arc::clone(&self.backend), name)
+    }
+
+    /// Who holds a lease now; none if nobody does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn lease_holder(&self, name: &LeaseName) -> Result<Option<LeaseState>, StoreError> {
+        self.backend.lease_holder(name).await
     }
 
     /// The largest position written; zero in an empty store.

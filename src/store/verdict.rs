@@ -13,14 +13,15 @@
 //! | otherwise | | a conflict where the truth table says so, else a duplicate |
 //!
 //! A commit over several streams is a repeat only if each written stream is one;
-//! then its checks are not evaluated again. Otherwise every conflict is listed,
-//! and a duplicate is reported only where there is none.
+//! then its checks are not evaluated again. Otherwise a lost lease refuses it, or
+//! every conflict is listed, and a duplicate is reported only where there is none.
 
 use crate::conflict::{Conflicts, VersionConflict};
 use crate::ids::{EventId, StreamId};
 use crate::store::commit::{AppendRequest, CommitKey, Fingerprint};
 use crate::store::error::{AppendError, Duplicate};
 use crate::store::facts::StreamFacts;
+use crate::store::fence::Fence;
 use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::version::{ExpectedVersion, Position, Version};
 
@@ -72,11 +73,15 @@ pub(crate) enum Verdict {
     Refuse(AppendError),
 }
 
-/// Decides on a whole commit.
-pub(crate) fn judge(targets: &[Target<'_>]) -> Verdict {
+/// Decides on a whole commit; `lost` is the first lease that its caller has lost.
+pub(crate) fn judge(targets: &[Target<'_>], lost: Option<&Fence>) -> Verdict {
     let judged: Vec<Judged> = targets.iter().map(Judged::of).collect();
     if let Some(answer) = repeat(targets, &judged) {
         return answer;
+    }
+    if let Some(Fence { name, token }) = lost {
+        let (name, token) = (name.clone(), *token);
+        return Verdict::Refuse(AppendError::LeaseLost { name, token });
     }
     let violations: Vec<_> = targets.iter().filter_map(violation).collect();
     if !violations.is_empty() {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use annalist::store::{
-    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, Compacted, ListQuery, RemovalRequest,
-    Removed, StreamPage, StreamQuery, VerifyReport,
+    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, Compacted, FencingToken, LeaseAnswer,
+    LeaseAsk, LeaseName, LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed, StreamPage,
+    StreamQuery, VerifyReport,
 };
 use annalist::testkit::contract::{CASES, Subject, run};
 use annalist::{
@@ -37,11 +38,14 @@ enum Fault {
     CountsWhatItRead,
     ListsNamesBackwards,
     FindsNothing,
+    IgnoresFences,
+    GrantsEveryone,
+    GrantsOneTokenTwice,
 }
 
 /// Each fault, and cases that must notice it.
 #[rustfmt::skip]
-const FAULTS: [(Fault, &[&str]); 18] = [
+const FAULTS: [(Fault, &[&str]); 21] = [
     (Fault::ExpectsAny, &[
         "no_stream_on_a_live_stream_conflicts",
         "exact_u64_max_on_a_stream_at_3_conflicts",
@@ -78,6 +82,12 @@ const FAULTS: [(Fault, &[&str]); 18] = [
     (Fault::CountsWhatItRead, &["a_read_of_no_events_tells_the_version", "a_read_past_the_end_is_empty_and_tells_the_version"]),
     (Fault::ListsNamesBackwards, &["streams_are_listed_in_the_order_of_their_bytes"]),
     (Fault::FindsNothing, &["an_event_is_found_by_its_id"]),
+    (Fault::IgnoresFences, &[
+        "a_commit_under_an_overtaken_token_is_refused",
+        "a_commit_under_a_lease_that_was_given_back_is_refused",
+    ]),
+    (Fault::GrantsEveryone, &["a_lease_has_one_holder"]),
+    (Fault::GrantsOneTokenTwice, &["a_lease_is_taken_over_when_its_time_is_over"]),
 ];
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -164,6 +174,7 @@ impl Planted {
             let alone = CommitRequest {
                 appends: vec![append],
                 key: None,
+                fences: Vec::new(),
             };
             let receipt = self.inner.commit(alone).await?;
             match &mut whole {
@@ -178,6 +189,9 @@ impl Planted {
     }
 
     fn spoilt(&self, mut request: CommitRequest) -> CommitRequest {
+        if self.fault == Fault::IgnoresFences {
+            request.fences.clear();
+        }
         if self.fault == Fault::ForgetsKeys {
             request.key = None;
         }
@@ -300,6 +314,29 @@ impl Backend for Planted {
             Fault::FindsNothing => Box::pin(async { Ok(None) }),
             _ => self.inner.find_event(stream, id),
         }
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
+        Box::pin(async move {
+            let answer = self.inner.lease(request.clone()).await?;
+            Ok(match (self.fault, request.ask, answer) {
+                (Fault::GrantsEveryone, _, LeaseAnswer::Refused(state)) => {
+                    LeaseAnswer::Granted(state)
+                }
+                (Fault::GrantsOneTokenTwice, LeaseAsk::Acquire(_), LeaseAnswer::Granted(state)) => {
+                    let token = FencingToken::new(1);
+                    LeaseAnswer::Granted(LeaseState { token, ..state })
+                }
+                (_, _, answer) => answer,
+            })
+        })
+    }
+
+    fn lease_holder<'a>(
+        &'a self,
+        name: &'a LeaseName,
+    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
+        self.inner.lease_holder(name)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use annalist::store::{
-    AllPage, AllQuery, Backend, CommitRequest, Compacted, ListQuery, RemovalRequest, Removed,
-    StreamPage, StreamQuery, VerifyReport,
+    AllPage, AllQuery, Backend, CommitRequest, Compacted, LeaseAnswer, LeaseName, LeaseRequest,
+    LeaseState, ListQuery, RemovalRequest, Removed, StreamPage, StreamQuery, VerifyReport,
 };
 use annalist::{
     AppendError, AppendReceipt, EventId, ExpectedVersion, Limits, Position, Receipt, RecordedEvent,
@@ -233,6 +233,17 @@ impl Backend for Slow {
         id: EventId,
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
         self.inner.find_event(stream, id)
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
+        self.inner.lease(request)
+    }
+
+    fn lease_holder<'a>(
+        &'a self,
+        name: &'a LeaseName,
+    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
+        self.inner.lease_holder(name)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {

@@ -15,6 +15,7 @@ use crate::store::backend::{
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
+use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState, judge_lease};
 use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::store::removal::{Compacted, RemovalRequest, RemovalVerdict, Removed, judge_removal};
 use crate::store::report::VerifyReport;
@@ -28,6 +29,7 @@ pub(super) struct Log {
     /// What happened; that at position p stands at index p - 1.
     entries: Vec<Entry>,
     streams: BTreeMap<StreamId, Stream>,
+    leases: HashMap<LeaseName, LeaseState>,
     /// Whether the store is closed.
     pub(super) closed: bool,
 }
@@ -80,7 +82,11 @@ impl Log {
             .iter()
             .map(|append| self.target(append))
             .collect();
-        let receipt = match judge(&targets) {
+        let lost = request
+            .fences
+            .iter()
+            .find(|fence| !self.lease_state(&fence.name).admits(fence.token));
+        let receipt = match judge(&targets, lost) {
             Verdict::Refuse(error) => return Err(error),
             Verdict::Answer(receipt) => receipt,
             Verdict::Write => self.write(&request.appends, now)?,
@@ -234,6 +240,18 @@ impl Log {
         }
         let position = removes.then(|| self.head());
         Ok(Removed::new(&request.stream, &after, position, true))
+    }
+
+    pub(super) fn lease(&mut self, request: &LeaseRequest, now: DateTime<Utc>) -> LeaseAnswer {
+        let answer = judge_lease(self.lease_state(&request.name), request.ask, now);
+        if let LeaseAnswer::Granted(state) = answer {
+            self.leases.insert(request.name.clone(), state);
+        }
+        answer
+    }
+
+    pub(super) fn lease_state(&self, name: &LeaseName) -> LeaseState {
+        self.leases.get(name).copied().unwrap_or(LeaseState::NEVER)
     }
 
     pub(super) fn compact(&mut self) -> Compacted {

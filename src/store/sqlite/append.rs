@@ -10,6 +10,7 @@ use rusqlite::{Connection, Statement, params};
 
 use super::fault::Failure;
 use super::keys;
+use super::leases;
 use super::names::{Names, type_number};
 use super::removals;
 use super::row::{COLUMNS, Fields, position, stored, version};
@@ -83,7 +84,8 @@ impl<'c> Appender<'c> {
             targets.push(self.target(append, stream)?);
             known.push(stream);
         }
-        let receipt = match judge(&targets) {
+        let lost = leases::lost(self.conn, &request.fences)?;
+        let receipt = match judge(&targets, lost) {
             Verdict::Refuse(error) => return Err(Failure::Refused(error)),
             Verdict::Answer(receipt) => receipt,
             Verdict::Write => self.write(&mut desk, &request.appends, &known)?,

@@ -91,11 +91,17 @@ impl Failure {
     /// The store's part of it, for work that no expectation can refuse.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {
-            Self::Broken(error) | Self::Refused(AppendError::Store(error)) => error,
-            Self::Refused(error) => {
-                StoreError::new(StoreErrorKind::Invalid, "writing").with_source(error)
-            }
+            Self::Broken(error) => error,
+            Self::Refused(error) => store_error(error),
         }
+    }
+}
+
+/// The store's part of an error, for what no expectation can refuse.
+pub(super) fn store_error(error: AppendError) -> StoreError {
+    match error {
+        AppendError::Store(error) => error,
+        error => StoreError::new(StoreErrorKind::Invalid, "writing").with_source(error),
     }
 }
 

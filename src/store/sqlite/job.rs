@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use super::fault::Failure;
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError};
+use crate::store::fence::{LeaseAnswer, LeaseRequest};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 
@@ -13,6 +14,7 @@ use crate::store::removal::{Compacted, RemovalRequest, Removed};
 pub(super) enum Job {
     Commit(Asked<CommitRequest, Receipt>),
     Remove(Asked<RemovalRequest, Removed>),
+    Lease(Asked<LeaseRequest, LeaseAnswer>),
     Compact(Asked<(), Compacted>),
 }
 
@@ -83,7 +85,7 @@ impl Job {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Commit(asked) => asked.request.bytes(),
-            Self::Remove(_) | Self::Compact(_) => 0,
+            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) => 0,
         }
     }
 
@@ -92,6 +94,7 @@ impl Job {
         match self {
             Self::Commit(asked) => asked.caller.is_closed(),
             Self::Remove(asked) => asked.caller.is_closed(),
+            Self::Lease(asked) => asked.caller.is_closed(),
             Self::Compact(asked) => asked.caller.is_closed(),
         }
     }
@@ -101,6 +104,7 @@ impl Job {
         match self {
             Self::Commit(asked) => asked.answer(),
             Self::Remove(asked) => asked.answer(),
+            Self::Lease(asked) => asked.answer(),
             Self::Compact(asked) => asked.answer(),
         }
     }
@@ -110,6 +114,7 @@ impl Job {
         match self {
             Self::Commit(asked) => asked.tell(Err(error)),
             Self::Remove(asked) => asked.tell(Err(error)),
+            Self::Lease(asked) => asked.tell(Err(error)),
             Self::Compact(asked) => asked.tell(Err(error)),
         }
     }

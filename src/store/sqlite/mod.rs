@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `options` | how the store is set up; [`Durability`] |
 //! | `schema` | opens the file, makes the tables of `schema.sql`, refuses what is not ours |
+//! | `migrate` | brings the file of an older release to this one's schema |
 //! | `inlet` | the queue in front of a thread |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `job` | what it is asked, and who waits for the answer |
@@ -15,6 +16,7 @@
 //! | `append` | one commit inside that transaction |
 //! | `keys` | the commit keys that took effect |
 //! | `remove` | one removal inside that transaction, and compaction |
+//! | `leases` | the leases that were granted |
 //! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
@@ -48,6 +50,7 @@ use crate::store::backend::{
 };
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::VerifyReport;
@@ -59,6 +62,8 @@ mod head;
 mod inlet;
 mod job;
 mod keys;
+mod leases;
+mod migrate;
 mod names;
 mod options;
 mod pool;
@@ -214,7 +219,7 @@ impl Backend for SqliteStore {
     fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
         Box::pin(async {
             let compacted = self.ask((), Job::Compact).await;
-            compacted.map_err(|error| fault::Failure::Refused(error).into_store_error())
+            compacted.map_err(fault::store_error)
         })
     }
 
@@ -248,6 +253,25 @@ impl Backend for SqliteStore {
             self.readers
                 .run(move |reader| reader.find_event(&stream, id)),
         )
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
+        Box::pin(async {
+            let answer = self.ask(request, Job::Lease).await;
+            answer.map_err(fault::store_error)
+        })
+    }
+
+    fn lease_holder<'a>(
+        &'a self,
+        name: &'a LeaseName,
+    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
+        let (name, now) = (name.clone(), self.options.clock.now());
+        Box::pin(async move {
+            let find = move |reader: &mut Reader| reader.lease(&name);
+            let state = self.readers.run(find).await?;
+            Ok(state.is_held(now).then_some(state))
+        })
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
 use super::head::Head;
+use super::leases;
 use super::names::{Names, stream_number};
 use super::removals::{self, marker};
 use super::row::{COLUMNS, Fields, parse_stream, position, stored, version};
@@ -21,6 +22,7 @@ use crate::store::backend::{
 };
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
+use crate::store::fence::{LeaseName, LeaseState};
 use crate::store::report::VerifyReport;
 use crate::store::scan::{Direction, numbers};
 use crate::version::{Position, Version};
@@ -201,6 +203,10 @@ impl Reader {
             };
             one_event(conn, names, stream, (number, id))
         })
+    }
+
+    pub(super) fn lease(&mut self, name: &LeaseName) -> Result<LeaseState, StoreError> {
+        leases::find(&self.conn, name)
     }
 
     pub(super) fn head(&mut self) -> Result<Position, StoreError> {

@@ -13,13 +13,11 @@ use uuid::Uuid;
 
 use super::fault::{Deadline, at_file, fault, is_busy};
 use super::head::{self, Head};
+use super::migrate::{SCHEMA_VERSION, found, migrate};
 use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 const DDL: &str = include_str!("../../../schema.sql");
-
-/// What this release reads and writes.
-const SCHEMA_VERSION: u32 = 1;
 
 /// "Anna", in SQLite's header field for what an application's files are.
 const APPLICATION_ID: i32 = 0x416e_6e61;
@@ -125,15 +123,18 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
     }
     // Before the first write, so that a file that is not ours is left as it is.
     let is_new = is_new(&conn.unchecked_transaction()?, path)?;
-    if is_new {
-        conn.pragma_update(None, "page_size", 4096)?;
+    match is_new {
+        true => conn.pragma_update(None, "page_size", 4096)?,
+        false => refuse_newer(conn, path)?,
     }
     set_wal(conn, path, options)?;
     set_up_writer(conn, options)?;
     if is_new {
         create(conn, path)?;
+        // Unless another process, of a newer release, was faster.
+        refuse_newer(conn, path)?;
     }
-    refuse_newer(conn, path)?;
+    migrate(conn)?;
     begin_epoch(conn)?;
     Ok(())
 }
@@ -201,12 +202,10 @@ fn create(conn: &mut Connection, path: &Path) -> Result<(), Refusal> {
 }
 
 fn refuse_newer(conn: &Connection, path: &Path) -> Result<(), Refusal> {
-    let sql = "SELECT schema_version FROM annalist_meta";
-    let found: u32 = conn.query_row(sql, [], |row| row.get(0))?;
-    if found == SCHEMA_VERSION {
+    let (found, supported) = (found(conn)?, SCHEMA_VERSION);
+    if found <= supported {
         return Ok(());
     }
-    let supported = SCHEMA_VERSION;
     let kind = StoreErrorKind::NewerSchema { found, supported };
     Err(Refusal::Told(at_file(path, kind, "opening")))
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, params};
 use super::fault::fault;
 use super::head::Head;
 use super::keys;
+use super::leases;
 use super::names::Names;
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position, version};
@@ -118,6 +119,13 @@ impl Verifier {
         let last: Option<i64> = sql(conn.query_row(beyond, [], |row| row.get(0)))?;
         if last.unwrap_or(0) > self.head {
             self.note(last, None, "stands beyond the head of the store");
+        }
+        for name in leases::damaged(conn)? {
+            self.note(
+                None,
+                None,
+                format!("the lease {name:?} is not what was written"),
+            );
         }
         Ok(Part::Log {
             after: 0,

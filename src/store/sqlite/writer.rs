@@ -19,6 +19,7 @@ use super::append::{Appender, Desk};
 use super::fault::{Failure, at_commit, at_rollback, fault};
 use super::inlet::Outlet;
 use super::job::{Asked, Job};
+use super::leases;
 use super::names::Names;
 use super::options::SqliteOptions;
 use super::remove::{Stripped, remove, strip};
@@ -146,6 +147,7 @@ impl<'c> Writer<'c> {
                 };
                 remove(conn, &mut desk, request)
             }),
+            Job::Lease(asked) => asked.decide(|request, now| leases::ask(conn, request, now)),
             // Kept apart by whoever takes jobs from the queue.
             Job::Compact(_) => Ok(()),
         };

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::store::{Direction, Duplicate, PageBounds, Removal};
+use crate::store::{Direction, Duplicate, LeaseAsk, PageBounds, Removal};
 use crate::version::{ExpectedVersion, StreamState};
 
 /// One promise of the contract, as a story that every store tells the same.
@@ -51,6 +51,15 @@ pub enum Step {
         /// How many of them must be.
         events: u64,
     },
+    /// A lease is asked for.
+    Lease {
+        /// What it is about.
+        name: String,
+        /// What is asked.
+        ask: LeaseAsk,
+        /// The token that must be granted; none where it must be refused.
+        granted: Option<u64>,
+    },
     /// The store is closed and opened again.
     Restart,
     /// A read of events.
@@ -95,6 +104,8 @@ pub struct Draft {
     pub appends: Vec<DraftAppend>,
     /// Its key, and the text whose fingerprint goes with it.
     pub key: Option<(String, String)>,
+    /// The leases that it is fenced by, and their tokens.
+    pub fences: Vec<(String, u64)>,
     /// How many unseen events a conflict is to bring.
     pub unseen_events_max: u32,
 }
@@ -178,6 +189,13 @@ pub enum Answer {
         stream: String,
         /// The key.
         key: String,
+    },
+    /// It carries a token of this lease that is not the last one.
+    LeaseLost {
+        /// The lease.
+        name: String,
+        /// The token.
+        token: u64,
     },
     /// A part is too large.
     Limit {
@@ -312,10 +330,13 @@ impl fmt::Display for Draft {
         if self.appends.len() > 4 {
             write!(f, "; {} streams in all", self.appends.len())?;
         }
-        match &self.key {
-            Some((key, of)) => write!(f, "; key {key:?} for {of:?}"),
-            None => Ok(()),
+        if let Some((key, of)) = &self.key {
+            write!(f, "; key {key:?} for {of:?}")?;
         }
+        for (name, token) in &self.fences {
+            write!(f, "; fenced by {name:?} under {token}")?;
+        }
+        Ok(())
     }
 }
 

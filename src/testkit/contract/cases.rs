@@ -4,6 +4,7 @@ use super::case::Case;
 
 mod expectations;
 mod keys;
+mod leases;
 mod limits;
 mod names;
 mod payloads;
@@ -32,6 +33,7 @@ pub(super) fn all() -> Vec<Case> {
         streams::cases(),
         removal::cases(),
         removed::cases(),
+        leases::cases(),
     ]
     .concat()
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
@@ -12,8 +13,8 @@ use super::case::{Answer, Case, Draft, DraftAppend, Read, Step, StreamList};
 use super::ledger::Ledger;
 use super::promises::{self, snapshot};
 use super::reads;
-use super::sent::{Names, answer, event_id, removed};
-use crate::store::{AppendError, Receipt, Removal, Store};
+use super::sent::{Names, answer, event_id, lease_name, removed};
+use crate::store::{AppendError, LeaseAnswer, LeaseAsk, LeaseRequest, Receipt, Removal, Store};
 use crate::version::StreamState;
 
 /// Runs one case on an empty store.
@@ -140,6 +141,7 @@ impl Run<'_> {
                 answer,
             } => self.remove(stream, *removal, answer).await,
             Step::Compact { events } => self.compact(*events).await,
+            Step::Lease { name, ask, granted } => self.lease(name, *ask, *granted).await,
             Step::Restart => {
                 self.subject.restart().await;
                 Ok(())
@@ -295,6 +297,37 @@ impl Run<'_> {
         promises::holds(&store, &self.ledger).await
     }
 
+    async fn lease(
+        &mut self,
+        name: &str,
+        ask: LeaseAsk,
+        granted: Option<u64>,
+    ) -> Result<(), Differs> {
+        let (store, _) = self.stores().await?;
+        let name = lease_name(name).map_err(|no| Differs::new("a name", format!("{no:?}")))?;
+        let request = LeaseRequest { name, ask };
+        let answer = store.backend().lease(request.clone()).await;
+        let answer = answer.map_err(promises::broken)?;
+        let token = match answer {
+            LeaseAnswer::Granted(state) => Some(state.token.get()),
+            LeaseAnswer::Refused(_) => None,
+        };
+        same("the token granted", &granted, &token)?;
+        let (LeaseAnswer::Granted(state) | LeaseAnswer::Refused(state)) = answer;
+        let holder = store.lease_holder(&request.name).await;
+        let holder = holder.map_err(promises::broken)?;
+        // An hour is long enough to be over after the case, nothing before the look.
+        let is_held = !state.released && !matches!(ask, LeaseAsk::Acquire(Duration::ZERO));
+        match holder {
+            Some(holder) => same("the holder", &state, &holder),
+            None => same(
+                "whether it is held",
+                &false,
+                &(is_held && granted.is_some()),
+            ),
+        }
+    }
+
     fn remember(&mut self, draft: &Draft, receipt: &Receipt) {
         if let Some(key) = key(draft) {
             self.keyed.insert(key, receipt.clone());
@@ -420,6 +453,7 @@ impl fmt::Display for Step {
                 stream, removal, ..
             } => write!(f, "{removal:?} of {stream:?}"),
             Self::Compact { .. } => f.write_str("compact"),
+            Self::Lease { name, ask, .. } => write!(f, "{ask:?} of the lease {name:?}"),
             Self::Restart => f.write_str("restart"),
             Self::Read { read, .. } => write!(f, "{read:?}"),
             Self::List { list, .. } => write!(f, "{list:?}"),

@@ -11,7 +11,10 @@ use crate::conflict::{Conflicts, UnseenEvents, VersionConflict};
 use crate::event::{InvalidEvent, Metadata, NewEvent};
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::store::{AppendError, Commit, Fingerprint, InvalidCommit, Receipt, Removed};
+use crate::store::{
+    AppendError, Commit, Fence, FencingToken, Fingerprint, InvalidCommit, LeaseName, Receipt,
+    Removed,
+};
 use crate::version::Generation;
 
 /// The id that belongs to a name. The same in every stream.
@@ -50,6 +53,11 @@ impl Draft {
         let mut commit = Commit::new().with_unseen(self.unseen_events_max);
         for append in &self.appends {
             commit = append.build(commit)?;
+        }
+        for (name, token) in &self.fences {
+            let name = lease_name(name)?;
+            let token = FencingToken::new(*token);
+            commit = commit.fenced_by(Fence { name, token });
         }
         Ok(match &self.key {
             Some((key, of)) => commit.key(key, Fingerprint::of(of)),
@@ -116,6 +124,11 @@ impl DraftEvent {
     }
 }
 
+/// The lease that goes by a name; or, where none can, the answer to that.
+pub(super) fn lease_name(name: &str) -> Result<LeaseName, Answer> {
+    name.parse().map_err(|_| Answer::InvalidName)
+}
+
 /// A JSON text of exactly so many bytes, its quotes among them.
 fn filled(bytes: usize) -> String {
     format!("\"{}\"", "p".repeat(bytes.saturating_sub(2)))
@@ -167,6 +180,10 @@ fn refusal(names: &Names, error: &AppendError) -> Answer {
         AppendError::KeyReused { stream, key } => Answer::KeyReused {
             stream: stream.to_string(),
             key: key.clone(),
+        },
+        AppendError::LeaseLost { name, token } => Answer::LeaseLost {
+            name: name.to_string(),
+            token: token.get(),
         },
         AppendError::Limit(exceeded) => Answer::Limit {
             limit: exceeded.limit.into(),

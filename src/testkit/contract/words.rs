@@ -6,7 +6,7 @@ use super::case::{
     Answer, Case, Draft, DraftAppend, DraftEvent, DraftPayload, Read, Span, Step, StreamList,
     Unseen, Violation,
 };
-use crate::store::{Duplicate, Removal};
+use crate::store::{Duplicate, LeaseAsk, Removal};
 use crate::version::{ExpectedVersion, StreamState, Version};
 
 pub(super) fn case(name: &'static str) -> Case {
@@ -64,6 +64,15 @@ impl Case {
 
     pub(super) fn compacts(self, events: u64) -> Self {
         self.step(Step::Compact { events })
+    }
+
+    /// Asks for a lease, which must be granted under a token or, with none, refused.
+    pub(super) fn leases(self, name: &str, ask: LeaseAsk, granted: Option<u64>) -> Self {
+        self.step(Step::Lease {
+            name: name.into(),
+            ask,
+            granted,
+        })
     }
 
     pub(super) fn restart(self) -> Self {
@@ -185,6 +194,11 @@ impl Draft {
     /// The fingerprint is that of the text `of`.
     pub(super) fn key(mut self, key: &str, of: &str) -> Self {
         self.key = Some((key.into(), of.into()));
+        self
+    }
+
+    pub(super) fn fenced_by(mut self, name: &str, token: u64) -> Self {
+        self.fences.push((name.into(), token));
         self
     }
 
@@ -410,6 +424,13 @@ pub(super) fn key_reused(stream: &str, key: &str) -> Answer {
     Answer::KeyReused {
         stream: stream.into(),
         key: key.into(),
+    }
+}
+
+pub(super) fn lease_lost(name: &str, token: u64) -> Answer {
+    Answer::LeaseLost {
+        name: name.into(),
+        token,
     }
 }
 
