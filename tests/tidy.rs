@@ -26,7 +26,7 @@ const ROOMS: &[&str] = &[
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
     "limits", "receipt", "fence", "error", "commit", "facts", "removal", "report", "scan",
-    "backend", "verdict", "memory", "sqlite", "read", "lease",
+    "backend", "verdict", "tx", "hook", "memory", "sqlite", "read", "lease", "handle",
 ];
 
 /// The same inside of `src/store/sqlite/`.
@@ -34,6 +34,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "options",
     "fault",
     "row",
+    "guard",
     "head",
     "migrate",
     "schema",
@@ -45,6 +46,8 @@ const SQLITE_ROOMS: &[&str] = &[
     "streams",
     "append",
     "remove",
+    "statements",
+    "hooks",
     "job",
     "inlet",
     "writer",

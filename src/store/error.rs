@@ -253,6 +253,14 @@ pub enum AppendError {
         /// The token that is not the last one any more.
         token: FencingToken,
     },
+    /// A hook inside the transaction refused it: nothing was written.
+    #[error("the hook {hook} stopped it, so that nothing was written")]
+    Hook {
+        /// What the hook is called.
+        hook: String,
+        /// Why.
+        source: HookError,
+    },
     /// A part of the commit is larger than the store takes.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
@@ -262,6 +270,30 @@ pub enum AppendError {
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a hook stopped what it was called in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookError {
+    /// It said so.
+    #[error("it refused")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// It panicked.
+    #[error("it panicked: {text}")]
+    Panicked {
+        /// What it said then.
+        text: String,
+    },
+    /// It awaited something else than its transaction.
+    #[error("it waits for something that is no statement of its transaction; do that outside")]
+    Suspended,
+    /// It ended the transaction, by `ON CONFLICT ROLLBACK` or the like.
+    #[error("it ended the transaction; leave that to the store")]
+    EndedTransaction,
+    /// A row that it wrote refers to one that is not there.
+    #[error("it left a deferred foreign key unresolved")]
+    UnresolvedForeignKey,
 }
 
 /// Where the id of an event that was to be appended stands already.
@@ -384,6 +416,7 @@ impl AppendError {
             Self::AlreadyCommitted { .. } => "already_committed",
             Self::KeyReused { .. } => "key_reused",
             Self::LeaseLost { .. } => "lease_lost",
+            Self::Hook { .. } => "hook_failed",
             Self::Limit(_) => "limit_exceeded",
             Self::Invalid(_) => "invalid_commit",
             Self::Store(error) => error.code(),

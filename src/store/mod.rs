@@ -14,6 +14,8 @@
 //! | `report` | what a check of everything has found |
 //! | `scan` | which numbers one page of a read goes over |
 //! | [`Backend`] | the contract of what keeps the events |
+//! | [`Tx`] | SQL inside the transaction of a commit |
+//! | [`CommitHook`] | code of the application's that runs there |
 //! | `verdict` | the truth tables as pure functions, asked by every backend |
 //! | `memory` | the shortest correct reading of the contract |
 //! | [`sqlite`] | the durable one: a writer thread with group commit, and a pool of readers |
@@ -24,19 +26,14 @@
 //! This floor knows neither aggregates nor commands nor projections: it moves
 //! bytes under expectations.
 
-use std::fmt;
-use std::sync::Arc;
-
-use crate::conflict::{Conflicts, UnseenEvents};
-use crate::event::{NewEvent, RecordedEvent};
-use crate::ids::{EventId, StreamId};
-use crate::version::{ExpectedVersion, Position, Version};
-
 mod backend;
 mod commit;
 mod error;
 mod facts;
 mod fence;
+mod handle;
+#[cfg(feature = "sqlite")]
+mod hook;
 mod lease;
 mod limits;
 mod memory;
@@ -47,17 +44,22 @@ mod report;
 mod scan;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqlite")]
+mod tx;
 mod verdict;
 
 pub use backend::{
     AllPage, AllQuery, Backend, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
-pub use error::{AppendError, Duplicate, InvalidCommit, StoreError, StoreErrorKind};
+pub use error::{AppendError, Duplicate, HookError, InvalidCommit, StoreError, StoreErrorKind};
 pub use fence::{
     Fence, FencingToken, InvalidLeaseName, LeaseAnswer, LeaseAsk, LeaseName, LeaseRequest,
     LeaseState,
 };
+pub use handle::Store;
+#[cfg(feature = "sqlite")]
+pub use hook::{CommitHook, HookResult};
 pub use lease::{AcquireLease, Lease, LeaseError};
 pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryOptions;
@@ -66,435 +68,5 @@ pub use receipt::{AppendReceipt, Receipt};
 pub use removal::{Compacted, Removal, RemovalRequest, Removed};
 pub use report::{Damage, VerifyReport};
 pub use scan::{Direction, PageBounds, Scan};
-
-/// A handle to a store. Cloning it is cheap, and every clone is the same store.
-///
-/// ```
-/// use annalist::{AppendError, ExpectedVersion, NewEvent, Store, Version};
-/// use serde_json::json;
-///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = Store::memory();
-/// let account = "account-42".parse()?;
-///
-/// let deposited = NewEvent::json("Deposited", &json!({ "cents": 500 }))?;
-/// let receipt = store.append(&account, ExpectedVersion::NoStream, [deposited]).await?;
-/// assert_eq!(receipt.version(), Version::new(1));
-///
-/// // A writer that has not seen the deposit is told so, and writes nothing.
-/// let withdrawn = NewEvent::json("Withdrawn", &json!({ "cents": 500 }))?;
-/// let refused = store.append(&account, Version::ZERO, [withdrawn]).await;
-/// assert!(matches!(refused, Err(AppendError::Conflict(_))));
-/// # Ok(()) }
-/// ```
-#[derive(Clone)]
-pub struct Store {
-    backend: Arc<dyn Backend>,
-    limits: Arc<Limits>,
-}
-
-impl Store {
-    /// An empty store in memory, gone with its last handle. It checks everything
-    /// that the durable stores check, so tests may run on it.
-    #[must_use]
-    pub fn memory() -> Self {
-        Self::memory_with(MemoryOptions::default())
-    }
-
-    /// The same with options.
-    #[must_use]
-    pub fn memory_with(options: MemoryOptions) -> Self {
-        let limits = options.limits.clone();
-        Self::from_backend(Arc::new(memory::MemoryStore::new(options)), limits)
-    }
-
-    /// Opens the store in a SQLite file with default options; creates it where
-    /// there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the file is not a store, was written by a newer
-    /// release, or cannot be opened.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime whose timers are enabled, as those of
-    /// `#[tokio::main]` are.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the file as it was, or created and empty.
-    #[cfg(feature = "sqlite")]
-    pub async fn open(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
-        Self::open_with(path, sqlite::SqliteOptions::default()).await
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`open`](Self::open).
-    #[cfg(feature = "sqlite")]
-    pub async fn open_with(
-        path: impl AsRef<std::path::Path>,
-        options: sqlite::SqliteOptions,
-    ) -> Result<Self, StoreError> {
-        let limits = options.limits.clone();
-        let backend = sqlite::SqliteStore::open(path.as_ref(), options).await?;
-        Ok(Self::from_backend(Arc::new(backend), limits))
-    }
-
-    /// A handle to a backend of the caller's, such as one that wraps another.
-    #[must_use]
-    pub fn from_backend(backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        let limits = Arc::new(limits);
-        Self { backend, limits }
-    }
-
-    /// The backend behind this handle, for one that wraps it.
-    #[must_use]
-    pub fn backend(&self) -> Arc<dyn Backend> {
-        Arc::clone(&self.backend)
-    }
-
-    /// Appends events to one stream, if it is as expected.
-    ///
-    /// The same as a [`Commit`] with one append. Without events it is a check.
-    ///
-    /// # Errors
-    ///
-    /// As [`commit`](Self::commit).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`commit`](Self::commit).
-    pub async fn append(
-        &self,
-        stream: &StreamId,
-        expected: impl Into<ExpectedVersion>,
-        events: impl IntoIterator<Item = NewEvent>,
-    ) -> Result<Receipt, AppendError> {
-        let commit = Commit::new().append(stream.clone(), expected, events);
-        self.commit(commit).await
-    }
-
-    /// Writes a commit: all of it, or nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`AppendError`] says why nothing was written. Two of its cases are answers
-    /// rather than failures: a conflict, upon which the caller loads and decides
-    /// again, and a commit key that took effect before.
-    ///
-    /// # Cancel safety
-    ///
-    /// A future that is dropped leaves the commit done or not done, never half.
-    /// Sending the same commit again, with the same event ids or key, tells which,
-    /// and does it if it was not done.
-    pub async fn commit(&self, commit: Commit) -> Result<Receipt, AppendError> {
-        let unseen_events_max = commit.unseen_events_max();
-        let request = commit.into_request(&self.limits)?;
-        let mut answer = self.backend.commit(request).await;
-        if unseen_events_max > 0
-            && let Err(AppendError::Conflict(conflicts) | AppendError::StreamClosed(conflicts)) =
-                &mut answer
-        {
-            self.read_unseen(conflicts, unseen_events_max).await;
-        }
-        answer
-    }
-
-    /// Removes all events of a stream, if it is as expected. It can be written again;
-    /// numbering goes on where it was.
-    ///
-    /// What was removed is not read again, but its ids and commit keys stay known.
-    /// Its payload stays in the file until [`compact`](Self::compact).
-    ///
-    /// ```
-    /// use annalist::{ExpectedVersion, NewEvent, Store, StreamState, Version};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let store = Store::memory();
-    /// let account = "account-42".parse()?;
-    /// store.append(&account, Version::ZERO, [NewEvent::json("Opened", &1)?]).await?;
-    /// let removed = store.delete(&account, Version::new(1)).await?;
-    /// assert_eq!(removed.state, StreamState::Deleted);
-    /// assert!(store.read_stream(&account).collect().await?.events.is_empty());
-    ///
-    /// let receipt =
-    ///     store.append(&account, ExpectedVersion::NoStream, [NewEvent::json("Opened", &2)?]).await?;
-    /// assert_eq!(receipt.version(), Version::new(2));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`AppendError::Conflict`] or [`AppendError::StreamClosed`] when the stream is
-    /// not as expected, or [`AppendError::Store`]. Repeating a deletion is no error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the stream deleted or not; asking again tells.
-    pub async fn delete(
-        &self,
-        stream: &StreamId,
-        expected: impl Into<ExpectedVersion>,
-    ) -> Result<Removed, AppendError> {
-        self.remove(stream, Removal::Delete(expected.into())).await
-    }
-
-    /// Removes the events of a stream before a version, such as those that an event
-    /// at that version sums up. At least one event is left. A closed stream can be
-    /// truncated too.
-    ///
-    /// # Errors
-    ///
-    /// [`AppendError::Invalid`] when the version is beyond the stream's, or
-    /// [`AppendError::Store`]. Repeating it is no error.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`delete`](Self::delete).
-    pub async fn truncate_before(
-        &self,
-        stream: &StreamId,
-        version: Version,
-    ) -> Result<Removed, AppendError> {
-        self.remove(stream, Removal::TruncateBefore(version)).await
-    }
-
-    /// Seals a stream, if it is as expected: what it holds stays readable, nothing is
-    /// appended to it again.
-    ///
-    /// # Errors
-    ///
-    /// As [`delete`](Self::delete).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`delete`](Self::delete).
-    pub async fn close_stream(
-        &self,
-        stream: &StreamId,
-        expected: impl Into<ExpectedVersion>,
-    ) -> Result<Removed, AppendError> {
-        self.remove(stream, Removal::Close(expected.into())).await
-    }
-
-    async fn remove(&self, stream: &StreamId, removal: Removal) -> Result<Removed, AppendError> {
-        limits::check_stream(stream, &self.limits)?;
-        let stream = stream.clone();
-        self.backend
-            .remove(RemovalRequest { stream, removal })
-            .await
-    }
-
-    /// Strips removed events of payload and metadata, for good. What is left of each
-    /// is a skeleton: id, stream, version, position, type and time, so that numbering,
-    /// order and the recognition of repeats stay whole.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be written. What was stripped until then
-    /// stays so.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future lets the work go on or stop; asking again finishes it.
-    pub async fn compact(&self) -> Result<Compacted, StoreError> {
-        self.backend.compact().await
-    }
-
-    /// Reads what the losers of a conflict have not seen. Versions are never
-    /// given again, so reading after the refusal reads the same events.
-    async fn read_unseen(&self, conflicts: &mut Conflicts, events_max: u32) {
-        for conflict in conflicts.violations_mut() {
-            let Some(seen) = conflict.acted_on() else {
-                continue;
-            };
-            let read = self
-                .read_stream(&conflict.stream)
-                .from(seen.next())
-                .to(conflict.actual)
-                .limit(events_max.into());
-            conflict.unseen = match read.collect().await {
-                Ok(slice) => UnseenEvents::Read {
-                    truncated: slice.events.len() as u64 == u64::from(events_max)
-                        && slice
-                            .events
-                            .last()
-                            .is_some_and(|last| last.version < conflict.actual),
-                    events: slice.events,
-                },
-                Err(error) => UnseenEvents::Unreadable {
-                    reason: error.to_string(),
-                },
-            };
-        }
-    }
-
-    /// Reads the events of one stream.
-    pub fn read_stream(&self, stream: &StreamId) -> ReadStream {
-        ReadStream::new(Arc::clone(&self.backend), stream.clone())
-    }
-
-    /// Reads the events of all streams in the order of their positions.
-    pub fn read_all(&self) -> ReadAll {
-        ReadAll::new(Arc::clone(&self.backend))
-    }
-
-    /// Lists the streams that were ever written, in the order of their names.
-    pub fn list_streams(&self) -> ListStreams {
-        ListStreams::new(Arc::clone(&self.backend))
-    }
-
-    /// Says what a stream is without reading its events: version 0 and
-    /// [`NeverWritten`](crate::StreamState::NeverWritten) for one that is not there.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be read.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn stream_info(&self, stream: &StreamId) -> Result<StreamInfo, StoreError> {
-        self.backend.stream_info(stream).await
-    }
-
-    /// Finds an event of a stream by its id.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be read.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn find_event(
-        &self,
-        stream: &StreamId,
-        id: EventId,
-    ) -> Result<Option<RecordedEvent>, StoreError> {
-        self.backend.find_event(stream, id).await
-    }
-
-    /// A lease on a stream, or on anything else that has a name: one holder at a time,
-    /// over all processes that have the store open.
-    ///
-    /// It spares work that would be lost, and does not stop a holder that was overtaken
-    /// while it slept: for that, its commits carry the lease's token with
-    /// [`Commit::fenced_by`]. None of it replaces the version check.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use annalist::{AppendError, Commit, ExpectedVersion, LeaseName, NewEvent, Store};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let store = Store::memory();
-    /// let account = "account-42".parse()?;
-    /// let billing = LeaseName::from(&account);
-    /// let slow = store.lease(billing.clone()).for_duration(Duration::ZERO).acquire().await?;
-    /// let quick = store.lease(billing).wait(Duration::from_secs(1)).acquire().await?;
-    ///
-    /// let billed = || NewEvent::json("Billed", &500);
-    /// let commit = |lease, events| {
-    ///     Commit::new().append(account.clone(), ExpectedVersion::Any, events).fenced_by(lease)
-    /// };
-    /// store.commit(commit(&quick, [billed()?])).await?;
-    /// let refused = store.commit(commit(&slow, [billed()?])).await;
-    /// assert!(matches!(refused, Err(AppendError::LeaseLost { .. })));
-    /// # Ok(()) }
-    /// ```
-    pub fn lease(&self, name: LeaseName) -> AcquireLease {
-        AcquireLease::new(Arc::clone(&self.backend), name)
-    }
-
-    /// Who holds a lease now; none if nobody does.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be read.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn lease_holder(&self, name: &LeaseName) -> Result<Option<LeaseState>, StoreError> {
-        self.backend.lease_holder(name).await
-    }
-
-    /// The largest position written; zero in an empty store.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be read.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn head(&self) -> Result<Position, StoreError> {
-        self.backend.head().await
-    }
-
-    /// Looks at everything stored: every checksum, every number that must have no hole,
-    /// the indexes, the removals and the commit keys. Reads and appends go on meanwhile.
-    ///
-    /// Damage is no error of this call: it is in the report.
-    ///
-    /// ```
-    /// # use annalist::{NewEvent, Store, Version};
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let store = Store::memory();
-    /// # store.append(&"account-42".parse()?, Version::ZERO, [NewEvent::json("Opened", &1)?]).await?;
-    /// let report = store.verify().await?;
-    /// assert!(report.is_whole() && report.events == 1);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be read at all.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn verify(&self) -> Result<VerifyReport, StoreError> {
-        self.backend.verify().await
-    }
-
-    /// What this handle takes at most.
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// Answers every commit that was accepted, then closes the store for all of
-    /// its handles. When it returns, the file is free. Calling it again is no error.
-    ///
-    /// A store whose last handle is dropped without it does the same in the
-    /// background.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the thread that writes has died. What was acknowledged stays
-    /// durable all the same.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the store closing.
-    pub async fn close(&self) -> Result<(), StoreError> {
-        self.backend.close().await
-    }
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
+#[cfg(feature = "sqlite")]
+pub use tx::{SqlRow, SqlValue, Tx, TxError};

@@ -71,11 +71,11 @@ impl<'c> Appender<'c> {
     /// Writes one commit into the open transaction, or says why not.
     pub(super) fn apply(
         &mut self,
-        mut desk: Desk<'_, 'c>,
+        desk: &mut Desk<'_, 'c>,
         request: &CommitRequest,
     ) -> Result<Receipt, Failure> {
         if let (Some(key), Some(anchor)) = (&request.key, request.appends.first()) {
-            self.refuse_known_key(&mut desk, key, &anchor.stream)?;
+            self.refuse_known_key(desk, key, &anchor.stream)?;
         }
         let mut targets = Vec::with_capacity(request.appends.len());
         let mut known = Vec::with_capacity(request.appends.len());
@@ -88,7 +88,7 @@ impl<'c> Appender<'c> {
         let receipt = match judge(&targets, lost) {
             Verdict::Refuse(error) => return Err(Failure::Refused(error)),
             Verdict::Answer(receipt) => receipt,
-            Verdict::Write => self.write(&mut desk, &request.appends, &known)?,
+            Verdict::Write => self.write(desk, &request.appends, &known)?,
         };
         // Of a repeat too: a key that was answered with success is known from then on.
         if let (Some(key), Some(anchor)) = (&request.key, request.appends.first()) {

@@ -73,6 +73,9 @@ pub(super) enum Failure {
     /// SQLite failed, or what it read is damaged. It may have ended the transaction by
     /// itself, and that must be rolled back.
     Broken(StoreError),
+    /// User code has ended the transaction: what is left of it must be rolled back, and
+    /// whose code it was is told this.
+    Ended(AppendError),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -92,7 +95,7 @@ impl Failure {
     pub(super) fn into_store_error(self) -> StoreError {
         match self {
             Self::Broken(error) => error,
-            Self::Refused(error) => store_error(error),
+            Self::Refused(error) | Self::Ended(error) => store_error(error),
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::fault::Failure;
 use crate::store::commit::CommitRequest;
-use crate::store::error::{AppendError, StoreError};
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseRequest};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
@@ -26,6 +26,8 @@ pub(super) struct Asked<Q, A> {
     caller: oneshot::Sender<Answer<Q, A>>,
     /// What the caller will be told once the batch is on disk.
     decided: Option<Result<A, AppendError>>,
+    /// What it will be told if it is refused, having been at fault itself.
+    blamed: Option<AppendError>,
 }
 
 /// What a caller is told. The request comes back with it, so that its memory is freed
@@ -44,6 +46,7 @@ impl<Q, A> Asked<Q, A> {
             now,
             caller,
             decided: None,
+            blamed: None,
         };
         (asked, answer)
     }
@@ -59,6 +62,10 @@ impl<Q, A> Asked<Q, A> {
             Ok(answer) => Ok(answer),
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Broken(error)) => return Err(error),
+            Err(Failure::Ended(error)) => {
+                self.blamed = Some(error);
+                return Err(ended_early());
+            }
         });
         Ok(())
     }
@@ -69,8 +76,9 @@ impl<Q, A> Asked<Q, A> {
         }
     }
 
-    pub(super) fn tell(self, told: Result<A, StoreError>) {
-        self.send(told.map_err(AppendError::from));
+    pub(super) fn tell(mut self, told: Result<A, StoreError>) {
+        let blamed = self.blamed.take();
+        self.send(told.map_err(|error| blamed.unwrap_or_else(|| error.into())));
     }
 
     fn send(self, told: Result<A, AppendError>) {
@@ -78,6 +86,11 @@ impl<Q, A> Asked<Q, A> {
         // A caller that is gone learns the outcome by asking the same again.
         let _ = self.caller.send(Answer { told, _request });
     }
+}
+
+/// The transaction is no more, though nobody has ended it here.
+pub(super) fn ended_early() -> StoreError {
+    StoreError::new(StoreErrorKind::Io, "appending")
 }
 
 impl Job {
@@ -96,6 +109,15 @@ impl Job {
             Self::Remove(asked) => asked.caller.is_closed(),
             Self::Lease(asked) => asked.caller.is_closed(),
             Self::Compact(asked) => asked.caller.is_closed(),
+        }
+    }
+
+    /// Finds the caller itself at fault if it is refused.
+    pub(super) fn blame(&mut self, error: AppendError) {
+        match self {
+            Self::Commit(asked) => asked.blamed = Some(error),
+            Self::Remove(asked) => asked.blamed = Some(error),
+            Self::Lease(_) | Self::Compact(_) => {}
         }
     }
 

@@ -17,6 +17,9 @@
 //! | `keys` | the commit keys that took effect |
 //! | `remove` | one removal inside that transaction, and compaction |
 //! | `leases` | the leases that were granted |
+//! | `hooks` | code of the application's around one commit or removal |
+//! | `statements` | what it runs there |
+//! | `guard` | what its statements may do |
 //! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
@@ -36,7 +39,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
-use self::fault::fault;
+use self::guard::Guard;
 use self::inlet::{Gone, Inlet, Outlet, queue};
 use self::job::{Asked, Job};
 use self::pool::Pool;
@@ -58,7 +61,9 @@ use crate::version::Position;
 
 mod append;
 mod fault;
+mod guard;
 mod head;
+mod hooks;
 mod inlet;
 mod job;
 mod keys;
@@ -72,6 +77,7 @@ mod removals;
 mod remove;
 mod row;
 mod schema;
+mod statements;
 mod streams;
 mod transaction;
 mod verify;
@@ -166,11 +172,11 @@ impl Opening {
         opened: oneshot::Sender<Result<Pool, StoreError>>,
         ending: &watch::Sender<bool>,
     ) {
-        let conn = match schema::open_writer(&self.path, &self.options) {
-            Ok(conn) => conn,
+        let (conn, guard) = match schema::open_writer(&self.path, &self.options) {
+            Ok(opened) => opened,
             Err(error) => return drop(opened.send(Err(error))),
         };
-        match self.start(&conn) {
+        match self.start(&conn, guard) {
             Ok((writer, readers, readers_ended)) => {
                 // If the caller of open is gone, so is the queue's other end.
                 let _ = opened.send(Ok(readers));
@@ -185,9 +191,12 @@ impl Opening {
         let _ = ending.send(true);
     }
 
-    fn start<'c>(&self, conn: &'c Connection) -> Result<(Writer<'c>, Pool, Gone), StoreError> {
-        let writer = Writer::new(conn, &self.options);
-        let writer = writer.map_err(|error| fault(error, "preparing the writer"))?;
+    fn start<'c>(
+        &self,
+        conn: &'c Connection,
+        guard: Guard,
+    ) -> Result<(Writer<'c>, Pool, Gone), StoreError> {
+        let writer = Writer::new(conn, guard, &self.options)?;
         let readers = (0..self.options.readers.max(1))
             .map(|_| schema::open_reader(&self.path, &self.options))
             .collect::<Result<_, _>>()?;

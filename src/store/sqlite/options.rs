@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::store::hook::CommitHook;
 use crate::store::limits::Limits;
 
 /// What an acknowledged commit survives.
@@ -69,6 +70,9 @@ pub struct SqliteOptions {
     pub reader_cache_bytes: usize,
     /// Streams whose version the writer keeps. Default 65,536.
     pub streams_cached_max: usize,
+    /// Code that is called inside the transaction of each commit, in this order. Default
+    /// none, which is faster.
+    pub hooks: Vec<Arc<dyn CommitHook>>,
     /// Pages of 4 KiB in the write-ahead log after which the writer moves them into
     /// the file. Default 4,000.
     pub checkpoint_pages: u32,
@@ -90,6 +94,7 @@ impl Default for SqliteOptions {
             writer_cache_bytes: 64 * 1024 * 1024,
             reader_cache_bytes: 16 * 1024 * 1024,
             streams_cached_max: 65_536,
+            hooks: Vec::new(),
             checkpoint_pages: 4_000,
         }
     }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior}
 use uuid::Uuid;
 
 use super::fault::{Deadline, at_file, fault, is_busy};
+use super::guard::Guard;
 use super::head::{self, Head};
 use super::migrate::{SCHEMA_VERSION, found, migrate};
 use super::options::{Durability, SqliteOptions};
@@ -27,7 +28,10 @@ const APPLICATION_ID: i32 = 0x416e_6e61;
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 /// Opens the connection that writes, after making the tables where there are none.
-pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+pub(super) fn open_writer(
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<(Connection, Guard), StoreError> {
     refuse_old_sqlite(path)?;
     make_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -37,7 +41,13 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
         Refusal::Told(error) => error,
         Refusal::Sqlite(error) => fault(error, &format!("opening {}", path.display())),
     })?;
-    Ok(conn)
+    // Without user code there is nobody to guard against.
+    let guard = match options.hooks.is_empty() {
+        true => Ok(Guard::none()),
+        false => Guard::set(&mut conn),
+    };
+    let guard = guard.map_err(|error| fault(error, "guarding the store's tables"))?;
+    Ok((conn, guard))
 }
 
 /// Opens a connection that reads. The writer's must be open.

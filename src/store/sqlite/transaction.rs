@@ -27,6 +27,13 @@ pub(super) struct Transaction<'c> {
     seen: Option<i64>,
 }
 
+/// How far the store had come at some point of a transaction.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    head: Head,
+    moved: bool,
+}
+
 /// Whether what the writer has kept of the streams still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
@@ -143,6 +150,22 @@ impl<'c> Transaction<'c> {
         self.head.position
     }
 
+    /// How far the store has come now, to come [back to](Self::back_to).
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            head: self.head,
+            moved: self.moved,
+        }
+    }
+
+    /// Forgets what was written since a mark; the caller has undone it.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        Mark {
+            head: self.head,
+            moved: self.moved,
+        } = mark;
+    }
+
     /// The largest position so far.
     pub(super) fn position(&self) -> i64 {
         self.head.position
@@ -152,6 +175,11 @@ impl<'c> Transaction<'c> {
     pub(super) fn record_at(&mut self, now: i64) -> i64 {
         self.moved = true;
         self.head.recorded_at = self.head.recorded_at.max(now);
+        self.head.recorded_at
+    }
+
+    /// The time that was recorded last.
+    pub(super) fn recorded_at(&self) -> i64 {
         self.head.recorded_at
     }
 

@@ -17,12 +17,14 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::append::{Appender, Desk};
 use super::fault::{Failure, at_commit, at_rollback, fault};
+use super::guard::Guard;
+use super::hooks::Hooks;
 use super::inlet::Outlet;
-use super::job::{Asked, Job};
+use super::job::{Asked, Job, ended_early};
 use super::leases;
 use super::names::Names;
 use super::options::SqliteOptions;
-use super::remove::{Stripped, remove, strip};
+use super::remove::{Stripped, strip};
 use super::streams::Streams;
 use super::transaction::{Kept, Transaction};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -34,6 +36,7 @@ pub(super) struct Writer<'c> {
     transaction: Transaction<'c>,
     streams: Streams<'c>,
     appender: Appender<'c>,
+    hooks: Hooks<'c>,
     names: Names,
     batch_commits_max: usize,
     batch_bytes_max: usize,
@@ -47,12 +50,26 @@ impl<'c> Writer<'c> {
     /// How long the thread rests after the disk was full, so that it does not spin.
     const DISK_FULL_PAUSE: Duration = Duration::from_millis(20);
 
-    pub(super) fn new(conn: &'c Connection, options: &SqliteOptions) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        conn: &'c Connection,
+        guard: Guard,
+        options: &SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let hooks = Hooks::new(conn, guard, options.hooks.clone())?;
+        Self::with_hooks(conn, options, hooks).map_err(|error| fault(error, "preparing the writer"))
+    }
+
+    fn with_hooks(
+        conn: &'c Connection,
+        options: &SqliteOptions,
+        hooks: Hooks<'c>,
+    ) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
             transaction: Transaction::new(conn, options.busy_timeout)?,
             streams: Streams::new(conn, options.streams_cached_max)?,
             appender: Appender::new(conn)?,
+            hooks,
             names: Names::new(),
             batch_commits_max: options.batch_commits_max.max(1),
             batch_bytes_max: options.batch_bytes_max,
@@ -98,6 +115,10 @@ impl<'c> Writer<'c> {
         if let Err(error) = self.begin() {
             return self.refuse_waiting(first, waiting, queue, &error);
         }
+        let alone = match self.hooks.one_at_a_time() {
+            Ok(alone) => alone,
+            Err(error) => return self.one_by_one(vec![first], &error),
+        };
         let mut batch: Vec<Job> = Vec::with_capacity(waiting + 1);
         let mut bytes = 0;
         let mut next = Some(first);
@@ -108,7 +129,8 @@ impl<'c> Writer<'c> {
             if let Err(error) = done {
                 return self.one_by_one(batch, &error);
             }
-            let full = batch.len() >= self.batch_commits_max || bytes >= self.batch_bytes_max;
+            let full =
+                alone || batch.len() >= self.batch_commits_max || bytes >= self.batch_bytes_max;
             next = if full { None } else { self.next(queue) };
         }
         self.commit(batch);
@@ -128,6 +150,7 @@ impl<'c> Writer<'c> {
             transaction,
             streams,
             appender,
+            hooks,
             ..
         } = self;
         let applied = match job {
@@ -137,15 +160,15 @@ impl<'c> Writer<'c> {
                     streams,
                     now,
                 };
-                appender.apply(desk, request)
+                hooks.commit(desk, appender, request)
             }),
             Job::Remove(asked) => asked.decide(|request, now| {
-                let mut desk = Desk {
+                let desk = Desk {
                     transaction,
                     streams,
                     now,
                 };
-                remove(conn, &mut desk, request)
+                hooks.remove(desk, appender, request)
             }),
             Job::Lease(asked) => asked.decide(|request, now| leases::ask(conn, request, now)),
             // Kept apart by whoever takes jobs from the queue.
@@ -166,13 +189,16 @@ impl<'c> Writer<'c> {
 
     /// Commits, and answers everyone: also who was refused has been told what the
     /// batch holds.
-    fn commit(&mut self, batch: Vec<Job>) {
+    fn commit(&mut self, mut batch: Vec<Job>) {
         if let Err(error) = self.transaction.seal() {
             return self.one_by_one(batch, &fault(error, "committing"));
         }
         match self.transaction.commit() {
             Ok(()) => batch.into_iter().for_each(Job::answer),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                if let ([job], Some(unresolved)) = (batch.as_mut_slice(), self.hooks.unresolved()) {
+                    job.blame(unresolved);
+                }
                 self.one_by_one(batch, &fault(error, "committing"));
             }
             Err(error) => self.commit_failed(batch, error),
@@ -314,11 +340,6 @@ fn refuse_all(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
     for job in jobs {
         job.refuse(error.again());
     }
-}
-
-/// SQLite rolled the transaction back by itself.
-fn ended_early() -> StoreError {
-    StoreError::new(StoreErrorKind::Io, "appending")
 }
 
 fn fenced() -> StoreError {

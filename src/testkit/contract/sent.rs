@@ -205,7 +205,7 @@ fn refusal(names: &Names, error: &AppendError) -> Answer {
             stream: stream.to_string(),
             event: names.name(*id),
         },
-        AppendError::Store(_) => other(),
+        AppendError::Hook { .. } | AppendError::Store(_) => other(),
     }
 }
 

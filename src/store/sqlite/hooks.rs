@@ -1,0 +1,289 @@
+//! Hooks around one commit or removal inside the writer's transaction: all of it or
+//! nothing.
+//!
+//! Only where there are hooks is a commit wrapped in a savepoint.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::append::{Appender, Desk};
+use super::fault::{Failure, corrupt, fault};
+use super::guard::{Guard, Whose};
+use super::remove::remove;
+use super::statements::Statements;
+use crate::event::{Metadata, RecordedEvent};
+use crate::store::commit::{CommitRequest, EventRequest};
+use crate::store::error::{AppendError, HookError, StoreError, StoreErrorKind};
+use crate::store::hook::CommitHook;
+use crate::store::receipt::Receipt;
+use crate::store::removal::{RemovalRequest, Removed};
+use crate::store::tx::{Stopped, Tx, drive};
+use crate::version::Position;
+
+/// The hooks of a store, and the statements that they have used.
+pub(super) struct Hooks<'c> {
+    conn: &'c Connection,
+    hooks: Vec<Arc<dyn CommitHook>>,
+    guard: Guard,
+    statements: Statements<'c>,
+    /// SQLite's counter of changes to the schema when it was looked at.
+    schema: i64,
+    /// Whether a table of the file has a deferred foreign key.
+    defers: bool,
+}
+
+/// What hooks are called with.
+#[derive(Clone, Copy)]
+enum Call<'a> {
+    SetUp,
+    Events(&'a [RecordedEvent]),
+    Removal(&'a Removed),
+}
+
+impl<'c> Hooks<'c> {
+    /// Sets every hook up, all of them or none.
+    pub(super) fn new(
+        conn: &'c Connection,
+        guard: Guard,
+        hooks: Vec<Arc<dyn CommitHook>>,
+    ) -> Result<Self, StoreError> {
+        let mut new = Self {
+            conn,
+            hooks,
+            guard,
+            statements: Statements::new(conn),
+            schema: -1,
+            defers: false,
+        };
+        if !new.hooks.is_empty() {
+            new.set_up()?;
+        }
+        Ok(new)
+    }
+
+    fn set_up(&mut self) -> Result<(), StoreError> {
+        let transaction =
+            rusqlite::Transaction::new_unchecked(self.conn, TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(setting_up)?;
+        // The guard is not told what a table is renamed to.
+        let ours = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'annalist^_%' ESCAPE '^'";
+        let conn = self.conn;
+        let ours = || {
+            conn.query_row(ours, [], |row| row.get::<_, i64>(0))
+                .map_err(setting_up)
+        };
+        let before = ours()?;
+        let refused = |what| StoreError::new(StoreErrorKind::Invalid, what);
+        self.call(Call::SetUp).map_err(|failure| match failure {
+            Failure::Broken(error) => error,
+            Failure::Refused(error) | Failure::Ended(error) => {
+                refused("setting up the hooks").with_source(error)
+            }
+        })?;
+        if ours()? != before {
+            let what = "setting up a hook that gives a table a name beginning with annalist_";
+            return Err(refused(what));
+        }
+        transaction.commit().map_err(setting_up)
+    }
+
+    /// Whether each commit must have a transaction to itself, as of the one that is open.
+    pub(super) fn one_at_a_time(&mut self) -> Result<bool, StoreError> {
+        if self.hooks.is_empty() {
+            return Ok(false);
+        }
+        let look = |sql: &str| {
+            let mut look = self.conn.prepare_cached(sql)?;
+            look.query_row([], |row| row.get::<_, i64>(0))
+        };
+        let sql = |error| fault(error, "looking at the schema");
+        let schema = look("PRAGMA schema_version").map_err(sql)?;
+        if self.schema != schema {
+            let defers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
+            self.defers = look(defers).map_err(sql)? != 0;
+            self.schema = schema;
+        }
+        Ok(self.defers)
+    }
+
+    /// What is told of a transaction that could not commit for its foreign keys.
+    pub(super) fn unresolved(&self) -> Option<AppendError> {
+        let names: Vec<_> = self.hooks.iter().map(|hook| name(hook.as_ref())).collect();
+        self.defers.then(|| AppendError::Hook {
+            hook: names.join(" or "),
+            source: HookError::UnresolvedForeignKey,
+        })
+    }
+
+    /// One commit, and the hooks with its events.
+    pub(super) fn commit(
+        &mut self,
+        mut desk: Desk<'_, 'c>,
+        appender: &mut Appender<'c>,
+        request: &CommitRequest,
+    ) -> Result<Receipt, Failure> {
+        if self.hooks.is_empty() {
+            return appender.apply(&mut desk, request);
+        }
+        self.undoable(desk, appender, |hooks, desk, appender| {
+            let receipt = appender.apply(desk, request)?;
+            if let (Some(last), false) = (receipt.position, receipt.replayed) {
+                let recorded_at = desk.transaction.recorded_at();
+                let events = recorded(request, &receipt, last, recorded_at)?;
+                hooks.call(Call::Events(&events))?;
+            }
+            Ok(receipt)
+        })
+    }
+
+    /// One removal, and the hooks with what it did.
+    pub(super) fn remove(
+        &mut self,
+        mut desk: Desk<'_, 'c>,
+        appender: &mut Appender<'c>,
+        request: &RemovalRequest,
+    ) -> Result<Removed, Failure> {
+        if self.hooks.is_empty() {
+            return remove(self.conn, &mut desk, request);
+        }
+        self.undoable(desk, appender, |hooks, desk, _| {
+            let removed = remove(hooks.conn, desk, request)?;
+            if removed.changed {
+                hooks.call(Call::Removal(&removed))?;
+            }
+            Ok(removed)
+        })
+    }
+
+    /// Does something that is undone if it is refused on the way.
+    fn undoable<'d, T>(
+        &mut self,
+        mut desk: Desk<'d, 'c>,
+        appender: &mut Appender<'c>,
+        write: impl FnOnce(&mut Self, &mut Desk<'d, 'c>, &mut Appender<'c>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mark = desk.transaction.mark();
+        self.run("SAVEPOINT annalist_commit")?;
+        let written = write(self, &mut desk, appender);
+        if let Err(Failure::Refused(AppendError::Hook { .. })) = written {
+            self.run("ROLLBACK TO annalist_commit")?;
+            desk.transaction.back_to(mark);
+            desk.streams.forget();
+            appender.forget();
+        }
+        // What was refused otherwise has written nothing; what is broken is rolled back.
+        if let Ok(_) | Err(Failure::Refused(_)) = written {
+            self.run("RELEASE annalist_commit")?;
+        }
+        written
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    /// Calls every hook, until one fails.
+    fn call(&mut self, call: Call<'_>) -> Result<(), Failure> {
+        for hook in self.hooks.clone() {
+            self.call_one(hook.as_ref(), call)?;
+        }
+        Ok(())
+    }
+
+    fn call_one(&mut self, hook: &dyn CommitHook, call: Call<'_>) -> Result<(), Failure> {
+        let whose = match call {
+            Call::SetUp => Whose::SetUp,
+            Call::Events(_) | Call::Removal(_) => Whose::Hook,
+        };
+        self.guard.now(whose);
+        let mut broken = None;
+        let mut tx = Tx::new();
+        let ended = drive(
+            &mut tx,
+            |tx| match call {
+                Call::SetUp => hook.set_up(tx),
+                Call::Events(events) => hook.on_events(events, tx),
+                Call::Removal(removed) => hook.on_removal(removed, tx),
+            },
+            |ask| self.statements.answer(&ask, &mut broken),
+        );
+        self.guard.now(Whose::Ours);
+        if let Some(broken) = broken {
+            return Err(Failure::Broken(broken));
+        }
+        let stopped = |source| AppendError::Hook {
+            hook: name(hook),
+            source,
+        };
+        if self.conn.is_autocommit() {
+            return Err(Failure::Ended(stopped(HookError::EndedTransaction)));
+        }
+        let why = match ended {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => HookError::Refused(error),
+            Err(Stopped::Panicked(text)) => HookError::Panicked { text },
+            Err(Stopped::Suspended) => HookError::Suspended,
+        };
+        Err(Failure::Refused(stopped(why)))
+    }
+}
+
+/// The name that a hook gives itself.
+fn name(hook: &dyn CommitHook) -> String {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let name = catch_unwind(AssertUnwindSafe(|| hook.name().to_owned()));
+    name.unwrap_or_else(|_| "that panics when asked its name".to_owned())
+}
+
+/// The events of a commit as they stand in the file now.
+fn recorded(
+    request: &CommitRequest,
+    receipt: &Receipt,
+    last: Position,
+    recorded_at: i64,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let appends = || {
+        request
+            .appends
+            .iter()
+            .filter(|append| !append.events.is_empty())
+    };
+    let count: usize = appends().map(|append| append.events.len()).sum();
+    let mut positions = (last.get() + 1 - count as u64..).map(Position::new);
+    let mut events = Vec::with_capacity(count);
+    for (append, written) in appends().zip(&receipt.appends) {
+        let mut version = written.first.unwrap_or(written.last);
+        for event in &append.events {
+            let EventRequest {
+                id,
+                event_type,
+                schema_version,
+                payload,
+                metadata,
+            } = event;
+            let at = positions.next().unwrap_or(last);
+            let damaged = |what| corrupt(Some(at), what);
+            events.push(RecordedEvent {
+                id: *id,
+                stream: append.stream.clone(),
+                version,
+                position: at,
+                event_type: event_type.clone(),
+                schema_version: *schema_version,
+                payload: payload.clone(),
+                metadata: Metadata::from_stored(metadata.as_deref())
+                    .map_err(|error| damaged("handing metadata to a hook").with_source(error))?,
+                recorded_at: DateTime::from_timestamp_micros(recorded_at)
+                    .ok_or_else(|| damaged("handing a time to a hook"))?,
+            });
+            version = version.next();
+        }
+    }
+    Ok(events)
+}
+
+fn setting_up(error: rusqlite::Error) -> StoreError {
+    fault(error, "setting up the hooks")
+}

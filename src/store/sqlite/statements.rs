@@ -1,0 +1,206 @@
+//! The statements that hooks run: compiled once, bound by position, answered whole.
+
+use std::sync::Arc;
+
+use hashlink::LruCache;
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Batch, Connection, ErrorCode, Rows, Statement, ToSql, params_from_iter};
+
+use super::fault::fault;
+use crate::store::error::StoreError;
+use crate::store::tx::{Answer, Ask, SqlRow, SqlValue, Tx, TxError, Wants};
+
+/// The statements used last. Apart from the connection's own, which would hand out those
+/// of the store, compiled when nobody was watched.
+pub(super) struct Statements<'c> {
+    conn: &'c Connection,
+    kept: LruCache<String, Prepared<'c>>,
+}
+
+/// A statement, and which of the values goes to each of its parameters.
+struct Prepared<'c> {
+    statement: Statement<'c>,
+    places: Vec<usize>,
+    columns: Arc<[String]>,
+}
+
+impl<'c> Statements<'c> {
+    const KEPT_MAX: usize = 64;
+
+    pub(super) fn new(conn: &'c Connection) -> Self {
+        Self {
+            conn,
+            kept: LruCache::new(Self::KEPT_MAX),
+        }
+    }
+
+    /// Runs one statement of a hook. A database that fails is told whatever the hook
+    /// makes of it.
+    pub(super) fn answer(
+        &mut self,
+        ask: &Ask,
+        broken: &mut Option<StoreError>,
+    ) -> Result<Answer, TxError> {
+        // Another statement would be a transaction of its own.
+        if self.conn.is_autocommit() || broken.is_some() {
+            return Err(TxError::Ended);
+        }
+        let answer = self.prepared(ask).and_then(|prepared| prepared.run(ask));
+        answer.map_err(|error| match error {
+            Unrun::Told(error) => error,
+            Unrun::Sqlite(error) => told(ask, error, broken),
+        })
+    }
+
+    fn prepared(&mut self, ask: &Ask) -> Result<&mut Prepared<'c>, Unrun> {
+        if !self.kept.contains_key(&ask.sql) {
+            let prepared = Prepared::new(self.conn, ask)?;
+            self.kept.insert(ask.sql.clone(), prepared);
+        }
+        // It is there: it has just been put.
+        self.kept
+            .get_mut(&ask.sql)
+            .ok_or(Unrun::Told(TxError::Ended))
+    }
+}
+
+/// Why a statement was not run: we say so, or SQLite does.
+enum Unrun {
+    Told(TxError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unrun {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// An error of SQLite as the hook is told it; one that is not the hook's is kept.
+fn told(ask: &Ask, error: rusqlite::Error, broken: &mut Option<StoreError>) -> TxError {
+    let sql = ask.sql.clone();
+    let code = error.sqlite_error_code();
+    if code == Some(ErrorCode::AuthorizationForStatementDenied) {
+        return TxError::Forbidden { sql };
+    }
+    use ErrorCode::{
+        DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory,
+        SystemIoFailure,
+    };
+    if matches!(
+        code,
+        Some(
+            DatabaseBusy
+                | DatabaseCorrupt
+                | DatabaseLocked
+                | DiskFull
+                | NotADatabase
+                | OutOfMemory
+                | SystemIoFailure
+        )
+    ) {
+        *broken = Some(fault(error, "running a hook"));
+        return TxError::Ended;
+    }
+    let source = error.into();
+    TxError::Sql { sql, source }
+}
+
+impl<'c> Prepared<'c> {
+    fn new(conn: &'c Connection, ask: &Ask) -> Result<Self, Unrun> {
+        let not_one = || {
+            Unrun::Told(TxError::NotOne {
+                sql: ask.sql.clone(),
+            })
+        };
+        let mut statements = Batch::new(conn, &ask.sql);
+        let statement = statements.next()?.ok_or_else(not_one)?;
+        if statements.next()?.is_some() {
+            return Err(not_one());
+        }
+        let parameters = || TxError::Parameters {
+            sql: ask.sql.clone(),
+            given: ask.params.len(),
+        };
+        let place = |index| {
+            let name = statement.parameter_name(index)?.strip_prefix('$')?;
+            name.parse::<usize>().ok()?.checked_sub(1)
+        };
+        let places = (1..=statement.parameter_count()).map(place);
+        let places: Option<Vec<usize>> = places.collect();
+        let places = places.ok_or_else(|| Unrun::Told(parameters()))?;
+        let columns = statement.column_names().map(str::to_owned).collect();
+        Ok(Self {
+            statement,
+            places,
+            columns,
+        })
+    }
+
+    fn run(&mut self, ask: &Ask) -> Result<Answer, Unrun> {
+        let values: Option<Vec<&SqlValue>> = self
+            .places
+            .iter()
+            .map(|place| ask.params.get(*place))
+            .collect();
+        let used = self.places.iter().max().map_or(0, |largest| largest + 1);
+        let values = values.filter(|_| used == ask.params.len());
+        let values = values.ok_or_else(|| {
+            Unrun::Told(TxError::Parameters {
+                sql: ask.sql.clone(),
+                given: ask.params.len(),
+            })
+        })?;
+        let values = params_from_iter(values);
+        if ask.wants == Wants::Count && self.columns.is_empty() {
+            return Ok(Answer::Count(self.statement.execute(values)? as u64));
+        }
+        let columns = Arc::clone(&self.columns);
+        let rows = read(&mut self.statement.query(values)?, &columns)?;
+        rows.map(Answer::Rows).ok_or_else(|| {
+            Unrun::Told(TxError::TooManyRows {
+                sql: ask.sql.clone(),
+            })
+        })
+    }
+}
+
+/// All rows, or none if there are too many.
+fn read(rows: &mut Rows<'_>, columns: &Arc<[String]>) -> rusqlite::Result<Option<Vec<SqlRow>>> {
+    let mut read = Vec::new();
+    while let Some(row) = rows.next()? {
+        if read.len() == Tx::ROWS_MAX {
+            return Ok(None);
+        }
+        let values = (0..columns.len()).map(|index| Ok(value(row.get_ref(index)?)));
+        read.push(SqlRow {
+            columns: Arc::clone(columns),
+            values: values.collect::<rusqlite::Result<_>>()?,
+        });
+    }
+    Ok(Some(read))
+}
+
+fn value(value: ValueRef<'_>) -> SqlValue {
+    match value {
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(value) => SqlValue::Integer(value),
+        ValueRef::Real(value) => SqlValue::Real(value),
+        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
+    }
+}
+
+impl ToSql for SqlValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Blob(value) => ValueRef::Blob(value),
+        };
+        Ok(ToSqlOutput::Borrowed(value))
+    }
+}

@@ -1,0 +1,472 @@
+//! SQL inside the transaction of a commit, for code that is called there.
+//!
+//! A [`Tx`] holds no connection: it hands each statement to whoever drives its user's
+//! future, and gets the answer back. So the same code runs in every SQL database that
+//! keeps a store, and nothing of it can outlive the transaction or block the thread
+//! that writes without being noticed.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::future::BoxFuture;
+
+use crate::ids::StreamId;
+use crate::version::{Position, Version};
+
+/// Runs SQL in the transaction that is under way, with parameters by position: `$1` is
+/// the first.
+///
+/// ```
+/// use annalist::store::{Tx, TxError};
+///
+/// async fn add(account: &str, cents: i64, tx: &mut Tx<'_>) -> Result<i64, TxError> {
+///     let add = "INSERT INTO balances (account, cents) VALUES ($1, $2) \
+///                ON CONFLICT (account) DO UPDATE SET cents = cents + $2";
+///     tx.execute(add, &[account.into(), cents.into()]).await?;
+///     let rows = tx.query("SELECT cents FROM balances WHERE account = $1", &[account.into()]).await?;
+///     Ok(rows.first().and_then(|row| row.get("cents")?.as_i64()).unwrap_or_default())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Tx<'a> {
+    line: Line,
+    scope: PhantomData<&'a mut ()>,
+}
+
+impl Tx<'_> {
+    /// Rows that one query answers at most.
+    pub const ROWS_MAX: usize = 10_000;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            line: Line::default(),
+            scope: PhantomData,
+        }
+    }
+
+    /// Runs one statement and tells how many rows it changed.
+    ///
+    /// # Errors
+    ///
+    /// [`TxError`] when it could not be run. Nothing of it was done then, and the
+    /// transaction goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves the statement run or not.
+    pub async fn execute(&mut self, sql: &str, params: &[SqlValue]) -> Result<u64, TxError> {
+        match self.ask(sql, params, Wants::Count).await? {
+            Answer::Count(rows) => Ok(rows),
+            Answer::Rows(rows) => Ok(rows.len() as u64),
+        }
+    }
+
+    /// Runs one query and answers all of its rows, of which there may be
+    /// [`ROWS_MAX`](Self::ROWS_MAX).
+    ///
+    /// # Errors
+    ///
+    /// [`TxError`] when it could not be run, or has more rows.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves nothing behind, but for what the query itself
+    /// may have changed.
+    pub async fn query(&mut self, sql: &str, params: &[SqlValue]) -> Result<Vec<SqlRow>, TxError> {
+        match self.ask(sql, params, Wants::Rows).await? {
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Count(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        sql: &str,
+        params: &[SqlValue],
+        wants: Wants,
+    ) -> Result<Answer, TxError> {
+        let mut ask = Some(Ask {
+            sql: sql.to_owned(),
+            params: params.to_vec(),
+            wants,
+        });
+        poll_fn(|_| {
+            let mut slot = self.line.slot();
+            if let Some(ask) = ask.take() {
+                *slot = Slot::Asked(ask);
+                return Poll::Pending;
+            }
+            match std::mem::take(&mut *slot) {
+                Slot::Answered(answer) => Poll::Ready(answer),
+                other => {
+                    *slot = other;
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// One statement to run.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) sql: String,
+    pub(crate) params: Vec<SqlValue>,
+    pub(crate) wants: Wants,
+}
+
+/// What is wanted of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Count,
+    Rows,
+}
+
+/// What came of a statement.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Count(u64),
+    Rows(Vec<SqlRow>),
+}
+
+/// Between a [`Tx`] and whoever runs its statements.
+#[derive(Clone, Debug, Default)]
+struct Line(Arc<Mutex<Slot>>);
+
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Idle,
+    Asked(Ask),
+    Answered(Result<Answer, TxError>),
+}
+
+impl Line {
+    /// No user code runs under the lock.
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self) -> Option<Ask> {
+        let mut slot = self.slot();
+        match std::mem::take(&mut *slot) {
+            Slot::Asked(ask) => Some(ask),
+            _ => None,
+        }
+    }
+}
+
+/// Why user code did not come to an end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// It panicked, and said so.
+    Panicked(String),
+    /// It waits for something that is no statement.
+    Suspended,
+}
+
+/// Runs user code to its end on this thread: its statements by `run`, its panics caught.
+pub(crate) fn drive<'a, T>(
+    tx: &'a mut Tx<'_>,
+    start: impl FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, T>,
+    mut run: impl FnMut(Ask) -> Result<Answer, TxError>,
+) -> Result<T, Stopped> {
+    let line = tx.line.clone();
+    // The future is made, polled and dropped inside.
+    let driven = catch_unwind(AssertUnwindSafe(|| {
+        let mut future = start(tx);
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            match future.as_mut().poll(&mut cx) {
+                Poll::Ready(output) => return Ok(output),
+                Poll::Pending => {}
+            }
+            let ask = line.asked().ok_or(Stopped::Suspended)?;
+            *line.slot() = Slot::Answered(run(ask));
+        }
+    }));
+    driven.unwrap_or_else(|panic| Err(Stopped::Panicked(told(panic))))
+}
+
+/// What a panic said.
+fn told(panic: Box<dyn Any + Send>) -> String {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "without a text".to_owned(),
+    };
+    // What was thrown may panic once more when it goes.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+    text
+}
+
+/// A value as SQL has it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SqlValue {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A floating-point number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl SqlValue {
+    /// The whole number, if it is one.
+    #[must_use]
+    pub const fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Integer(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The floating-point number, if it is one.
+    #[must_use]
+    pub const fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Real(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if it has some.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Blob(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Turns what Rust has into what SQL has.
+macro_rules! from {
+    ($($type:ty => |$value:ident| $into:expr;)*) => {
+        $(impl From<$type> for SqlValue {
+            fn from($value: $type) -> Self {
+                $into
+            }
+        })*
+    };
+}
+
+from! {
+    i64 => |value| Self::Integer(value);
+    i32 => |value| Self::Integer(value.into());
+    u32 => |value| Self::Integer(value.into());
+    bool => |value| Self::Integer(value.into());
+    f64 => |value| Self::Real(value);
+    String => |value| Self::Text(value);
+    &str => |value| Self::Text(value.to_owned());
+    Vec<u8> => |value| Self::Blob(value);
+    &[u8] => |value| Self::Blob(value.to_vec());
+    &StreamId => |value| Self::Text(value.as_str().to_owned());
+    // No store has numbers beyond.
+    Version => |value| Self::Integer(i64::try_from(value.get()).unwrap_or(i64::MAX));
+    Position => |value| Self::Integer(i64::try_from(value.get()).unwrap_or(i64::MAX));
+}
+
+impl<T: Into<Self>> From<Option<T>> for SqlValue {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A row that a query has answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SqlRow {
+    pub(crate) columns: Arc<[String]>,
+    pub(crate) values: Vec<SqlValue>,
+}
+
+impl SqlRow {
+    /// The value of a column; none where there is no such column.
+    #[must_use]
+    pub fn get(&self, column: &str) -> Option<&SqlValue> {
+        let index = self.columns.iter().position(|name| name == column)?;
+        self.values.get(index)
+    }
+
+    /// All values, in the order of the query.
+    #[must_use]
+    pub fn values(&self) -> &[SqlValue] {
+        &self.values
+    }
+}
+
+/// Why a statement was not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TxError {
+    /// It would end the transaction, attach a file, change a setting, write what is the
+    /// store's own, or make a table where none is to be made.
+    #[error(
+        "{sql:?} may not be run here: tables are made in `set_up`, those that begin with annalist_ are the store's own, and the transaction ends by itself"
+    )]
+    Forbidden {
+        /// The statement.
+        sql: String,
+    },
+    /// Its parameters are not `$1`, `$2` and so on, one for each value given.
+    #[error("{sql:?} was given {given} values; its parameters are to be $1 to ${given}")]
+    Parameters {
+        /// The statement.
+        sql: String,
+        /// How many values were given.
+        given: usize,
+    },
+    /// It is more than one statement, or none.
+    #[error("{sql:?} is not one statement; run each by itself")]
+    NotOne {
+        /// The statements.
+        sql: String,
+    },
+    /// It has more rows than are answered.
+    #[error("{sql:?} has more than {} rows; ask for less", Tx::ROWS_MAX)]
+    TooManyRows {
+        /// The query.
+        sql: String,
+    },
+    /// The transaction was ended, by `ON CONFLICT ROLLBACK` or the like.
+    #[error("the transaction was ended; nothing of it is written")]
+    Ended,
+    /// The database refused it.
+    #[error("{sql:?} failed")]
+    Sql {
+        /// The statement.
+        sql: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(_: Ask) -> Result<Answer, TxError> {
+        Ok(Answer::Count(1))
+    }
+
+    #[test]
+    fn statements_are_run_in_turn_and_answered() {
+        let mut seen = Vec::new();
+        let driven = drive(
+            &mut Tx::new(),
+            |tx| {
+                Box::pin(async move {
+                    let first = tx.execute("one", &[1.into()]).await;
+                    let second = tx.execute("two", &[]).await;
+                    (first.ok(), second.is_err())
+                })
+            },
+            |ask| {
+                seen.push((ask.sql, ask.params));
+                match seen.len() {
+                    1 => Ok(Answer::Count(3)),
+                    _ => Err(TxError::Ended),
+                }
+            },
+        );
+        assert!(matches!(driven, Ok((Some(3), true))));
+        assert_eq!(seen[0], ("one".to_owned(), vec![SqlValue::Integer(1)]));
+        assert_eq!(seen[1], ("two".to_owned(), Vec::new()));
+    }
+
+    #[test]
+    fn a_statement_that_is_given_up_is_not_run() {
+        let mut seen = Vec::new();
+        let driven = drive(
+            &mut Tx::new(),
+            |tx| {
+                Box::pin(async move {
+                    {
+                        let mut cx = Context::from_waker(Waker::noop());
+                        let mut given_up = Box::pin(tx.execute("given up", &[]));
+                        assert!(given_up.as_mut().poll(&mut cx).is_pending());
+                    }
+                    tx.execute("run", &[]).await.is_ok()
+                })
+            },
+            |ask| {
+                seen.push(ask.sql.clone());
+                count(ask)
+            },
+        );
+        assert!(matches!(driven, Ok(true)));
+        assert_eq!(seen, ["run"]);
+    }
+
+    #[test]
+    fn waiting_for_anything_else_is_told() {
+        let driven = drive(
+            &mut Tx::new(),
+            |_| Box::pin(std::future::pending::<()>()),
+            count,
+        );
+        assert!(matches!(driven, Err(Stopped::Suspended)));
+    }
+
+    #[test]
+    fn panics_are_told_wherever_they_come_from() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("when dropped")
+            }
+        }
+
+        let before = drive(
+            &mut Tx::new(),
+            |_| -> BoxFuture<'_, ()> { panic!("at once") },
+            count,
+        );
+        assert!(matches!(before, Err(Stopped::Panicked(text)) if text == "at once"));
+        let inside = drive(
+            &mut Tx::new(),
+            |_| Box::pin(async { panic!("{} inside", 1) }),
+            count,
+        );
+        let inside: Result<(), _> = inside;
+        assert!(matches!(inside, Err(Stopped::Panicked(text)) if text == "1 inside"));
+        let after = drive(
+            &mut Tx::new(),
+            |_| {
+                let bomb = Bomb;
+                Box::pin(async move {
+                    let _bomb = bomb;
+                    std::future::pending::<()>().await;
+                })
+            },
+            count,
+        );
+        assert!(matches!(after, Err(Stopped::Panicked(text)) if text == "when dropped"));
+        let thrown = drive(
+            &mut Tx::new(),
+            |_| Box::pin(async { std::panic::panic_any(Bomb) }),
+            count,
+        );
+        let thrown: Result<(), _> = thrown;
+        assert!(matches!(thrown, Err(Stopped::Panicked(text)) if text == "without a text"));
+    }
+}
