@@ -52,6 +52,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "inlet",
     "writer",
     "verify",
+    "backup",
     "walk",
     "reader",
     "pool",

@@ -193,6 +193,21 @@ async fn verify_tells_damage_and_exits_with_3() {
 }
 
 #[tokio::test]
+async fn backup_writes_a_copy_that_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = store(&folder).await;
+    let copy = folder.path().join("copy.db");
+    let ran = annalist(&["backup", text(&path), text(&copy)]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.ends_with("5 events, 3 streams: whole\n"), "{}", ran.out);
+    let shown = |path| annalist(&["show", "--json", text(path), "account-1"]).out;
+    assert_eq!(shown(&copy), shown(&path));
+    let ran = annalist(&["backup", text(&path), text(&copy)]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("there is one at"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_told_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(&folder).await;

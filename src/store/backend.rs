@@ -3,6 +3,7 @@
 //! [`Store`](crate::Store) is written against [`Backend`] alone. A backend knows
 //! neither aggregates nor commands: it takes checked requests and answers bytes.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
@@ -10,11 +11,11 @@ use futures_core::future::BoxFuture;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, EventType, StreamId};
 use crate::store::commit::CommitRequest;
-use crate::store::error::{AppendError, StoreError};
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
-use crate::store::report::VerifyReport;
+use crate::store::report::{BackedUp, VerifyReport};
 use crate::store::scan::Scan;
 use crate::version::{Generation, Position, StreamState, Version};
 
@@ -97,6 +98,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Looks at everything stored, and tells what is not as it was written.
     fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>>;
+
+    /// Copies the store into a new file while it is in use, and checks the copy. A store
+    /// that is no file of its own answers [`Invalid`](crate::StoreErrorKind::Invalid).
+    fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<BackedUp, StoreError>> {
+        let what = format!("backing up to {} a store that is no file", to.display());
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Invalid, what)) })
+    }
 
     /// Answers what was accepted, then stops and frees what it holds. Calling it
     /// again is no error.

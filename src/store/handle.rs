@@ -1,6 +1,7 @@
 //! The handle that users hold: checks what is asked, and asks the backend.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::conflict::{Conflicts, UnseenEvents};
@@ -16,7 +17,7 @@ use crate::store::memory::{MemoryOptions, MemoryStore};
 use crate::store::read::{ListStreams, ReadAll, ReadStream};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, Removal, RemovalRequest, Removed};
-use crate::store::report::VerifyReport;
+use crate::store::report::{BackedUp, VerifyReport};
 #[cfg(feature = "sqlite")]
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::version::{ExpectedVersion, Position, Version};
@@ -79,7 +80,7 @@ impl Store {
     ///
     /// Dropping the future leaves the file as it was, or created and empty.
     #[cfg(feature = "sqlite")]
-    pub async fn open(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, SqliteOptions::default()).await
     }
 
@@ -94,7 +95,7 @@ impl Store {
     /// As [`open`](Self::open).
     #[cfg(feature = "sqlite")]
     pub async fn open_with(
-        path: impl AsRef<std::path::Path>,
+        path: impl AsRef<Path>,
         options: SqliteOptions,
     ) -> Result<Self, StoreError> {
         let limits = options.limits.clone();
@@ -418,6 +419,29 @@ impl Store {
     /// Dropping the future leaves nothing behind.
     pub async fn verify(&self) -> Result<VerifyReport, StoreError> {
         self.backend.verify().await
+    }
+
+    /// Copies the store into a new file while it is in use, by SQLite's backup API. The
+    /// copy is one state of the store, everything in it is looked at, and it is on disk
+    /// and readable by its owner alone when this returns. It is a store like any other:
+    /// to restore it, put it in the place of the one that is lost, with no process
+    /// running and without the `-wal` and `-shm` files that lie beside that.
+    ///
+    /// Appends and reads go on. The write-ahead log grows by what is appended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) where there is a file
+    /// already, or for a store that is no file;
+    /// [`Corrupt`](crate::StoreErrorKind::Corrupt) where the copy is damaged, and then so
+    /// is the store; any other when it cannot be read or the copy not be written. Nothing
+    /// is left at the path then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the copying, and nothing is left of it.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<BackedUp, StoreError> {
+        self.backend.backup(to.as_ref()).await
     }
 
     /// What this handle takes at most.

@@ -66,7 +66,7 @@ pub use memory::MemoryOptions;
 pub use read::{Items, ListStreams, Paged, Pages, ReadAll, ReadStream, StreamSlice};
 pub use receipt::{AppendReceipt, Receipt};
 pub use removal::{Compacted, Removal, RemovalRequest, Removed};
-pub use report::{Damage, VerifyReport};
+pub use report::{BackedUp, Damage, VerifyReport};
 pub use scan::{Direction, PageBounds, Scan};
 #[cfg(feature = "sqlite")]
 pub use tx::{SqlRow, SqlValue, Tx, TxError};

@@ -48,6 +48,16 @@ impl VerifyReport {
     }
 }
 
+/// What [`Store::backup`](crate::Store::backup) has written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BackedUp {
+    /// Bytes of the copy.
+    pub bytes: u64,
+    /// What a look at everything in the copy has found: no damage.
+    pub report: VerifyReport,
+}
+
 /// One thing that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

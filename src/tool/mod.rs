@@ -24,6 +24,7 @@ use futures_core::Stream;
 use crate::store::{Store, StoreError, StoreErrorKind};
 
 mod answer;
+mod backup;
 mod show;
 mod stats;
 mod streams;
@@ -46,6 +47,13 @@ enum Command {
     Verify {
         /// The store file.
         file: PathBuf,
+    },
+    /// Copy the store to a new file while it is in use, and check the copy.
+    Backup {
+        /// The store file.
+        file: PathBuf,
+        /// The file to write; there must be none yet.
+        to: PathBuf,
     },
     /// Print the events of a stream.
     Show {
@@ -178,6 +186,7 @@ async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failu
     let mut answer = answer::Answer::new(out, *json);
     let file = match command {
         Command::Verify { file }
+        | Command::Backup { file, .. }
         | Command::Show { file, .. }
         | Command::Streams { file, .. }
         | Command::Stats { file } => file,
@@ -192,6 +201,7 @@ async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failu
     let store = Store::open(file).await?;
     let done = match command {
         Command::Verify { .. } => verify::verify(&store, &mut answer).await,
+        Command::Backup { to, .. } => backup::backup(&store, to, &mut answer).await,
         Command::Show {
             stream,
             backwards,

@@ -3,6 +3,7 @@
 
 #![cfg(feature = "sqlite")]
 
+mod backup;
 mod callers;
 mod damage;
 mod file;

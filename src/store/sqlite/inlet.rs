@@ -84,9 +84,25 @@ impl<T> Inlet<T> {
         Gone(self.gone.clone())
     }
 
+    /// Turns true when it is closed.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
     pub(super) fn close(&self) {
         self.closed.send_replace(true);
     }
+}
+
+/// Somebody is here as long as one of these is held.
+pub(super) struct Here {
+    _here: watch::Sender<()>,
+}
+
+/// The first one, and what tells when the last is gone.
+pub(super) fn here() -> (Arc<Here>, Gone) {
+    let (here, gone) = watch::channel(());
+    (Arc::new(Here { _here: here }), Gone(gone))
 }
 
 /// Tells when an outlet is gone, and with it every thread that received from it.

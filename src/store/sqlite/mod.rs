@@ -25,12 +25,14 @@
 //! | `reader` | one read on one connection |
 //! | `walk` | the numbers of a page, and which one is due |
 //! | `verify` | looks at every row |
+//! | `backup` | copies the file while it is in use |
 //! | `names` | the small numbers that stand for names |
 //! | `row` | one event's row and its checksum |
 //! | `fault` | SQLite's errors in the store's words |
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -39,8 +41,10 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
+use self::backup::back_up;
+use self::fault::at_file;
 use self::guard::Guard;
-use self::inlet::{Gone, Inlet, Outlet, queue};
+use self::inlet::{Gone, Here, Inlet, Outlet, here, queue};
 use self::job::{Asked, Job};
 use self::pool::Pool;
 use self::reader::Reader;
@@ -56,10 +60,11 @@ use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
-use crate::store::report::VerifyReport;
+use crate::store::report::{BackedUp, VerifyReport};
 use crate::version::Position;
 
 mod append;
+mod backup;
 mod fault;
 mod guard;
 mod head;
@@ -92,6 +97,9 @@ pub(super) struct SqliteStore {
     options: SqliteOptions,
     jobs: Inlet<Job>,
     readers: Pool,
+    /// Held by whoever else reads the file, which is not closed before; gone once the
+    /// store is closing.
+    guests: Weak<Here>,
     /// Turns true when the writer has closed the file.
     ended: watch::Receiver<bool>,
 }
@@ -104,6 +112,8 @@ impl SqliteStore {
         let (jobs, queue) = queue(options.queue_commits_max);
         let (opened, is_open) = oneshot::channel();
         let (ending, ended) = watch::channel(false);
+        let (here, guests_gone) = here();
+        let guests = Arc::downgrade(&here);
         let writer = Opening {
             path: schema::plain_path(path)?,
             options: options.clone(),
@@ -111,7 +121,10 @@ impl SqliteStore {
         let path = writer.path.clone();
         thread::Builder::new()
             .name("annalist-writer".to_owned())
-            .spawn(move || writer.run(queue, opened, &ending))
+            .spawn(move || {
+                writer.run(queue, opened, (here, guests_gone));
+                let _ = ending.send(true);
+            })
             .map_err(|error| no_thread(error, &path))?;
         let readers = is_open.await.map_err(|_| stopped("opening", &path))??;
         Ok(Self {
@@ -119,6 +132,7 @@ impl SqliteStore {
             options,
             jobs,
             readers,
+            guests,
             ended,
         })
     }
@@ -170,7 +184,7 @@ impl Opening {
         self,
         queue: Outlet<Job>,
         opened: oneshot::Sender<Result<Pool, StoreError>>,
-        ending: &watch::Sender<bool>,
+        (here, guests_gone): (Arc<Here>, Gone),
     ) {
         let (conn, guard) = match schema::open_writer(&self.path, &self.options) {
             Ok(opened) => opened,
@@ -182,13 +196,14 @@ impl Opening {
                 let _ = opened.send(Ok(readers));
                 writer.run(queue);
                 readers_ended.wait();
+                drop(here);
+                guests_gone.wait();
             }
             Err(error) => drop(opened.send(Err(error))),
         }
         // The last connection that may write moves the log into the file and removes
         // it. If that fails, the log stays, and is read at the next opening.
         let _ = conn.close();
-        let _ = ending.send(true);
     }
 
     fn start<'c>(
@@ -297,6 +312,30 @@ impl Backend for SqliteStore {
                     ControlFlow::Continue(rest) => verifier = rest,
                 }
             }
+        })
+    }
+
+    fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<BackedUp, StoreError>> {
+        Box::pin(async {
+            let closed = || at_file(&self.path, StoreErrorKind::HandleClosed, "backing up");
+            let here = self.guests.upgrade().ok_or_else(closed)?;
+            let to = schema::plain_path(to)?;
+            let (from, options) = (self.path.clone(), self.options.clone());
+            let closing = self.jobs.closing();
+            let (caller, answer) = oneshot::channel();
+            let copying = move || {
+                let is_wanted = || !caller.is_closed() && !*closing.borrow();
+                let backed_up = back_up(&from, &to, &options, is_wanted);
+                drop(here);
+                let _ = caller.send(backed_up);
+            };
+            thread::Builder::new()
+                .name("annalist-backup".to_owned())
+                .spawn(copying)
+                .map_err(|error| no_thread(error, &self.path))?;
+            answer
+                .await
+                .map_err(|_| stopped("backing up", &self.path))?
         })
     }
 
