@@ -123,6 +123,14 @@ CREATE TABLE annalist_leases (
     checksum   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What is kept from everybody who cannot read the file. Invariant: made when the store is
+-- opened first, never changed; checksum covers every column.
+CREATE TABLE annalist_secrets (
+    name     TEXT    PRIMARY KEY,
+    secret   BLOB    NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The log as a person reads it: without what was removed.
 CREATE VIEW annalist_log AS
 SELECT

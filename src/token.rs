@@ -3,14 +3,14 @@
 //! Whoever shows a state mints a token with it, as the strong `ETag` of an HTTP answer;
 //! whoever changes the state checks it. The token says nothing of versions and cannot be
 //! made up: it is the first half of an HMAC-SHA256 (RFC 2104, section 5). This module
-//! never makes or keeps a key.
+//! never keeps a key.
 
 use std::fmt;
 use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::ids::{EventId, StreamId};
@@ -109,6 +109,13 @@ impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenKey")
     }
+}
+
+/// Draws 32 bytes for a new key: what two random UUIDs (RFC 9562, version 4) hash to,
+/// which hold 244 bits from the operating system.
+pub(crate) fn draw_key() -> [u8; 32] {
+    let drawn = [Uuid::new_v4(), Uuid::new_v4()];
+    Sha256::digest(drawn.map(Uuid::into_bytes).as_flattened()).into()
 }
 
 /// Says that a stream is as the client saw it. As text, 32 lower-case hexadecimal digits,

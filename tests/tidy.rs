@@ -37,6 +37,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "guard",
     "head",
     "migrate",
+    "identity",
     "schema",
     "removals",
     "leases",

@@ -199,7 +199,11 @@ async fn backup_writes_a_copy_that_is_whole() {
     let copy = folder.path().join("copy.db");
     let ran = annalist(&["backup", text(&path), text(&copy)]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.out.ends_with("5 events, 3 streams: whole\n"), "{}", ran.out);
+    assert!(
+        ran.out.ends_with("5 events, 3 streams: whole\n"),
+        "{}",
+        ran.out
+    );
     let shown = |path| annalist(&["show", "--json", text(path), "account-1"]).out;
     assert_eq!(shown(&copy), shown(&path));
     let ran = annalist(&["backup", text(&path), text(&copy)]);

@@ -7,16 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, EventType, StreamId};
-use crate::store::commit::CommitRequest;
+use crate::store::commit::{CommitRequest, Fingerprint};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
 use crate::store::scan::Scan;
+use crate::token::TokenKey;
 use crate::version::{Generation, Position, StreamState, Version};
 
 /// What keeps the events.
@@ -83,6 +85,16 @@ pub trait Backend: Send + Sync + 'static {
         stream: &'a StreamId,
         id: EventId,
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>>;
+
+    /// Finds the commit that took effect under a key of a stream.
+    fn find_commit<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>>;
+
+    /// What tells this store from every other, for as long as it exists.
+    fn identity(&self) -> StoreIdentity;
 
     /// Grants, renews or gives back a lease, or says whose it is.
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>>;
@@ -205,6 +217,24 @@ pub struct ListQuery {
     pub after: Option<StreamId>,
     /// Streams on the page, at least 1.
     pub streams_max: u32,
+}
+
+/// A commit that took effect under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitFound {
+    /// What the key stands for.
+    pub fingerprint: Fingerprint,
+    /// The receipt, as a repeat is told it.
+    pub receipt: Receipt,
+}
+
+/// What tells a store from every other.
+#[derive(Clone, Debug)]
+pub struct StoreIdentity {
+    /// Its id.
+    pub id: Uuid,
+    /// What its version tokens are minted with.
+    pub token_key: TokenKey,
 }
 
 /// What a stream is, without its events.

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::caught::Panicked;
 use crate::conflict::Conflicts;
 use crate::ids::{EventId, StreamId};
 use crate::payload::Payload;
@@ -280,11 +281,8 @@ pub enum HookError {
     #[error("it refused")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// It panicked.
-    #[error("it panicked: {text}")]
-    Panicked {
-        /// What it said then.
-        text: String,
-    },
+    #[error(transparent)]
+    Panicked(Panicked),
     /// It awaited something else than its transaction.
     #[error("it waits for something that is no statement of its transaction; do that outside")]
     Suspended,

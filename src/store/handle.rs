@@ -7,20 +7,22 @@ use std::sync::Arc;
 use crate::conflict::{Conflicts, UnseenEvents};
 use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{EventId, StreamId};
-use crate::store::backend::{Backend, StreamInfo};
+use crate::store::backend::{Backend, CommitFound, StoreIdentity, StreamInfo};
 use crate::store::commit::Commit;
 use crate::store::error::{AppendError, StoreError};
 use crate::store::fence::{LeaseName, LeaseState};
 use crate::store::lease::AcquireLease;
-use crate::store::limits::{Limits, check_stream};
+use crate::store::limits::Limits;
 use crate::store::memory::{MemoryOptions, MemoryStore};
 use crate::store::read::{ListStreams, ReadAll, ReadStream};
 use crate::store::receipt::Receipt;
-use crate::store::removal::{Compacted, Removal, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
 #[cfg(feature = "sqlite")]
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::version::{ExpectedVersion, Position, Version};
+use crate::version::{ExpectedVersion, Position};
+
+mod removal;
+mod tokens;
 
 /// A handle to a store. Cloning it is cheap, and every clone is the same store.
 ///
@@ -45,6 +47,7 @@ use crate::version::{ExpectedVersion, Position, Version};
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
+    identity: StoreIdentity,
     limits: Arc<Limits>,
 }
 
@@ -106,8 +109,11 @@ impl Store {
     /// A handle to a backend of the caller's, such as one that wraps another.
     #[must_use]
     pub fn from_backend(backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        let limits = Arc::new(limits);
-        Self { backend, limits }
+        Self {
+            identity: backend.identity(),
+            limits: Arc::new(limits),
+            backend,
+        }
     }
 
     /// The backend behind this handle, for one that wraps it.
@@ -161,107 +167,6 @@ impl Store {
             self.read_unseen(conflicts, unseen_events_max).await;
         }
         answer
-    }
-
-    /// Removes all events of a stream, if it is as expected. It can be written again;
-    /// numbering goes on where it was.
-    ///
-    /// What was removed is not read again, but its ids and commit keys stay known.
-    /// Its payload stays in the file until [`compact`](Self::compact).
-    ///
-    /// ```
-    /// use annalist::{ExpectedVersion, NewEvent, Store, StreamState, Version};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let store = Store::memory();
-    /// let account = "account-42".parse()?;
-    /// store.append(&account, Version::ZERO, [NewEvent::json("Opened", &1)?]).await?;
-    /// let removed = store.delete(&account, Version::new(1)).await?;
-    /// assert_eq!(removed.state, StreamState::Deleted);
-    /// assert!(store.read_stream(&account).collect().await?.events.is_empty());
-    ///
-    /// let receipt =
-    ///     store.append(&account, ExpectedVersion::NoStream, [NewEvent::json("Opened", &2)?]).await?;
-    /// assert_eq!(receipt.version(), Version::new(2));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`AppendError::Conflict`] or [`AppendError::StreamClosed`] when the stream is
-    /// not as expected, or [`AppendError::Store`]. Repeating a deletion is no error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the stream deleted or not; asking again tells.
-    pub async fn delete(
-        &self,
-        stream: &StreamId,
-        expected: impl Into<ExpectedVersion>,
-    ) -> Result<Removed, AppendError> {
-        self.remove(stream, Removal::Delete(expected.into())).await
-    }
-
-    /// Removes the events of a stream before a version, such as those that an event
-    /// at that version sums up. At least one event is left. A closed stream can be
-    /// truncated too.
-    ///
-    /// # Errors
-    ///
-    /// [`AppendError::Invalid`] when the version is beyond the stream's, or
-    /// [`AppendError::Store`]. Repeating it is no error.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`delete`](Self::delete).
-    pub async fn truncate_before(
-        &self,
-        stream: &StreamId,
-        version: Version,
-    ) -> Result<Removed, AppendError> {
-        self.remove(stream, Removal::TruncateBefore(version)).await
-    }
-
-    /// Seals a stream, if it is as expected: what it holds stays readable, nothing is
-    /// appended to it again.
-    ///
-    /// # Errors
-    ///
-    /// As [`delete`](Self::delete).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`delete`](Self::delete).
-    pub async fn close_stream(
-        &self,
-        stream: &StreamId,
-        expected: impl Into<ExpectedVersion>,
-    ) -> Result<Removed, AppendError> {
-        self.remove(stream, Removal::Close(expected.into())).await
-    }
-
-    async fn remove(&self, stream: &StreamId, removal: Removal) -> Result<Removed, AppendError> {
-        check_stream(stream, &self.limits)?;
-        let stream = stream.clone();
-        self.backend
-            .remove(RemovalRequest { stream, removal })
-            .await
-    }
-
-    /// Strips removed events of payload and metadata, for good. What is left of each
-    /// is a skeleton: id, stream, version, position, type and time, so that numbering,
-    /// order and the recognition of repeats stay whole.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store cannot be written. What was stripped until then
-    /// stays so.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future lets the work go on or stop; asking again finishes it.
-    pub async fn compact(&self) -> Result<Compacted, StoreError> {
-        self.backend.compact().await
     }
 
     /// Reads what the losers of a conflict have not seen. Versions are never
@@ -336,6 +241,24 @@ impl Store {
         id: EventId,
     ) -> Result<Option<RecordedEvent>, StoreError> {
         self.backend.find_event(stream, id).await
+    }
+
+    /// The commit that took effect under a key of a stream; none if none did. A shortcut:
+    /// what decides is the key inside of the commit, see [`Commit::key`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn find_commit(
+        &self,
+        stream: &StreamId,
+        key: &str,
+    ) -> Result<Option<CommitFound>, StoreError> {
+        self.backend.find_commit(stream, key).await
     }
 
     /// A lease on a stream, or on anything else that has a name: one holder at a time,

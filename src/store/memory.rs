@@ -6,13 +6,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_core::future::BoxFuture;
+use uuid::Uuid;
 
 use self::log::Log;
 use crate::clock::{Clock, SystemClock};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, Backend, ListQuery, StreamInfo, StreamPage, StreamQuery,
+    AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
+    StreamQuery,
 };
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
@@ -21,6 +23,7 @@ use crate::store::limits::Limits;
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::VerifyReport;
+use crate::token::{TokenKey, draw_key};
 use crate::version::Position;
 
 mod log;
@@ -47,6 +50,7 @@ impl Default for MemoryOptions {
 /// The store in memory.
 pub(super) struct MemoryStore {
     clock: Arc<dyn Clock>,
+    identity: StoreIdentity,
     log: Mutex<Log>,
 }
 
@@ -54,6 +58,10 @@ impl MemoryStore {
     pub(super) fn new(options: MemoryOptions) -> Self {
         Self {
             clock: options.clock,
+            identity: StoreIdentity {
+                id: Uuid::now_v7(),
+                token_key: TokenKey::from_bytes(draw_key()),
+            },
             log: Mutex::default(),
         }
     }
@@ -125,6 +133,18 @@ impl Backend for MemoryStore {
         id: EventId,
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
         self.read(|log| log.find(stream, id))
+    }
+
+    fn find_commit<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
+        self.read(|log| log.find_commit(stream, key))
+    }
+
+    fn identity(&self) -> StoreIdentity {
+        self.identity.clone()
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {

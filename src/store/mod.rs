@@ -49,7 +49,8 @@ mod tx;
 mod verdict;
 
 pub use backend::{
-    AllPage, AllQuery, Backend, Filter, ListQuery, StreamInfo, StreamPage, StreamQuery,
+    AllPage, AllQuery, Backend, CommitFound, Filter, ListQuery, StoreIdentity, StreamInfo,
+    StreamPage, StreamQuery,
 };
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
 pub use error::{AppendError, Duplicate, HookError, InvalidCommit, StoreError, StoreErrorKind};

@@ -5,15 +5,14 @@
 //! keeps a store, and nothing of it can outlive the transaction or block the thread
 //! that writes without being noticed.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::future::BoxFuture;
 
+use crate::caught::{Panicked, caught};
 use crate::ids::StreamId;
 use crate::version::{Position, Version};
 
@@ -164,8 +163,8 @@ impl Line {
 /// Why user code did not come to an end.
 #[derive(Debug)]
 pub(crate) enum Stopped {
-    /// It panicked, and said so.
-    Panicked(String),
+    /// It panicked.
+    Panicked(Panicked),
     /// It waits for something that is no statement.
     Suspended,
 }
@@ -178,7 +177,7 @@ pub(crate) fn drive<'a, T>(
 ) -> Result<T, Stopped> {
     let line = tx.line.clone();
     // The future is made, polled and dropped inside.
-    let driven = catch_unwind(AssertUnwindSafe(|| {
+    let driven = caught(|| {
         let mut future = start(tx);
         let mut cx = Context::from_waker(Waker::noop());
         loop {
@@ -189,20 +188,8 @@ pub(crate) fn drive<'a, T>(
             let ask = line.asked().ok_or(Stopped::Suspended)?;
             *line.slot() = Slot::Answered(run(ask));
         }
-    }));
-    driven.unwrap_or_else(|panic| Err(Stopped::Panicked(told(panic))))
-}
-
-/// What a panic said.
-fn told(panic: Box<dyn Any + Send>) -> String {
-    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => "without a text".to_owned(),
-    };
-    // What was thrown may panic once more when it goes.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
-    text
+    });
+    driven.unwrap_or_else(|panicked| Err(Stopped::Panicked(panicked)))
 }
 
 /// A value as SQL has it.
@@ -441,14 +428,14 @@ mod tests {
             |_| -> BoxFuture<'_, ()> { panic!("at once") },
             count,
         );
-        assert!(matches!(before, Err(Stopped::Panicked(text)) if text == "at once"));
+        assert!(matches!(before, Err(Stopped::Panicked(said)) if said.message == "at once"));
         let inside = drive(
             &mut Tx::new(),
             |_| Box::pin(async { panic!("{} inside", 1) }),
             count,
         );
         let inside: Result<(), _> = inside;
-        assert!(matches!(inside, Err(Stopped::Panicked(text)) if text == "1 inside"));
+        assert!(matches!(inside, Err(Stopped::Panicked(said)) if said.message == "1 inside"));
         let after = drive(
             &mut Tx::new(),
             |_| {
@@ -460,13 +447,13 @@ mod tests {
             },
             count,
         );
-        assert!(matches!(after, Err(Stopped::Panicked(text)) if text == "when dropped"));
+        assert!(matches!(after, Err(Stopped::Panicked(said)) if said.message == "when dropped"));
         let thrown = drive(
             &mut Tx::new(),
             |_| Box::pin(async { std::panic::panic_any(Bomb) }),
             count,
         );
         let thrown: Result<(), _> = thrown;
-        assert!(matches!(thrown, Err(Stopped::Panicked(text)) if text == "without a text"));
+        assert!(matches!(thrown, Err(Stopped::Panicked(said)) if said.message.contains("no text")));
     }
 }

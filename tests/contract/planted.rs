@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use annalist::store::{
-    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, Compacted, FencingToken, LeaseAnswer,
-    LeaseAsk, LeaseName, LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed, StreamPage,
-    StreamQuery, VerifyReport,
+    AllPage, AllQuery, AppendRequest, Backend, CommitFound, CommitRequest, Compacted, FencingToken,
+    LeaseAnswer, LeaseAsk, LeaseName, LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed,
+    StoreIdentity, StreamPage, StreamQuery, VerifyReport,
 };
 use annalist::testkit::contract::{CASES, Subject, run};
 use annalist::{
@@ -314,6 +314,18 @@ impl Backend for Planted {
             Fault::FindsNothing => Box::pin(async { Ok(None) }),
             _ => self.inner.find_event(stream, id),
         }
+    }
+
+    fn find_commit<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
+        self.inner.find_commit(stream, key)
+    }
+
+    fn identity(&self) -> StoreIdentity {
+        self.inner.identity()
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use annalist::store::{
-    AllPage, AllQuery, Backend, CommitRequest, Compacted, LeaseAnswer, LeaseName, LeaseRequest,
-    LeaseState, ListQuery, RemovalRequest, Removed, StreamPage, StreamQuery, VerifyReport,
+    AllPage, AllQuery, Backend, CommitFound, CommitRequest, Compacted, LeaseAnswer, LeaseName,
+    LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed, StoreIdentity, StreamPage,
+    StreamQuery, VerifyReport,
 };
 use annalist::{
     AppendError, AppendReceipt, EventId, ExpectedVersion, Limits, Position, Receipt, RecordedEvent,
@@ -233,6 +234,18 @@ impl Backend for Slow {
         id: EventId,
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
         self.inner.find_event(stream, id)
+    }
+
+    fn find_commit<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
+        self.inner.find_commit(stream, key)
+    }
+
+    fn identity(&self) -> StoreIdentity {
+        self.inner.identity()
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {

@@ -32,14 +32,14 @@ async fn a_hook_that_fails_undoes_its_commit_alone() {
         matches!(refused, HookError::Refused(error) if error.to_string() == "no such meddling")
     );
     let panicked = why(place.append("b-1", event("Meddled", "panic")).await);
-    assert!(matches!(panicked, HookError::Panicked { text } if text == "on purpose"));
+    assert!(matches!(panicked, HookError::Panicked(said) if said.message == "on purpose"));
     let at_once = why(place.append("b-1", event("PanickedAtOnce", "")).await);
-    assert!(matches!(at_once, HookError::Panicked { text } if text == "at once"));
+    assert!(matches!(at_once, HookError::Panicked(said) if said.message == "at once"));
     let suspended = why(place.append("b-1", event("Meddled", "suspend")).await);
     assert!(matches!(suspended, HookError::Suspended));
     // There is no runtime on the thread that writes.
     let slept = why(place.append("b-1", event("Meddled", "sleep")).await);
-    assert!(matches!(slept, HookError::Panicked { .. }));
+    assert!(matches!(slept, HookError::Panicked(_)));
     let ended = why(place
         .append(
             "b-1",
@@ -99,7 +99,7 @@ async fn panics_in_the_middle_of_batches_harm_nobody_else() {
         });
         for (caller, answer) in join_all(callers).await {
             match caller % 3 {
-                0 => assert!(matches!(why(answer), HookError::Panicked { .. })),
+                0 => assert!(matches!(why(answer), HookError::Panicked(_))),
                 _ => landed += i64::from(answer.is_ok()),
             }
         }
@@ -142,7 +142,7 @@ async fn a_removal_is_undone_with_its_hook() {
     assert!(matches!(
         cursed,
         Err(AppendError::Hook {
-            source: HookError::Panicked { .. },
+            source: HookError::Panicked(_),
             ..
         })
     ));

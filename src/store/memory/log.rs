@@ -10,7 +10,7 @@ use crate::event::{Metadata, RecordedEvent};
 use crate::ids::{EventId, StreamId};
 use crate::payload::Payload;
 use crate::store::backend::{
-    AllPage, AllQuery, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
+    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
 };
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
@@ -116,6 +116,18 @@ impl Log {
                 Err(judge_key(sent, stream, known.fingerprint, receipt))
             }
         }
+    }
+
+    /// What took effect under a key, as a repeat is told it.
+    pub(super) fn find_commit(&self, stream: &StreamId, key: &str) -> Option<CommitFound> {
+        let (known, receipt) = self.streams.get(stream)?.keys.get(key)?;
+        Some(CommitFound {
+            fingerprint: known.fingerprint,
+            receipt: Receipt {
+                replayed: true,
+                ..receipt.clone()
+            },
+        })
     }
 
     fn target<'a>(&self, append: &'a AppendRequest) -> Target<'a> {

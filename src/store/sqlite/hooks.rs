@@ -13,6 +13,7 @@ use super::fault::{Failure, corrupt, fault};
 use super::guard::{Guard, Whose};
 use super::remove::remove;
 use super::statements::Statements;
+use crate::caught::caught;
 use crate::event::{Metadata, RecordedEvent};
 use crate::store::commit::{CommitRequest, EventRequest};
 use crate::store::error::{AppendError, HookError, StoreError, StoreErrorKind};
@@ -223,7 +224,7 @@ impl<'c> Hooks<'c> {
         let why = match ended {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => HookError::Refused(error),
-            Err(Stopped::Panicked(text)) => HookError::Panicked { text },
+            Err(Stopped::Panicked(panicked)) => HookError::Panicked(panicked),
             Err(Stopped::Suspended) => HookError::Suspended,
         };
         Err(Failure::Refused(stopped(why)))
@@ -232,8 +233,7 @@ impl<'c> Hooks<'c> {
 
 /// The name that a hook gives itself.
 fn name(hook: &dyn CommitHook) -> String {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    let name = catch_unwind(AssertUnwindSafe(|| hook.name().to_owned()));
+    let name = caught(|| hook.name().to_owned());
     name.unwrap_or_else(|_| "that panics when asked its name".to_owned())
 }
 

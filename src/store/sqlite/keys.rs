@@ -6,16 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::fault::{corrupt, fault};
 use super::row::{position, stored, version};
 use crate::ids::StreamId;
+use crate::store::backend::CommitFound;
 use crate::store::commit::{CommitKey, Fingerprint};
 use crate::store::error::StoreError;
 use crate::store::receipt::{AppendReceipt, Receipt};
-
-/// A key that took effect.
-pub(super) struct KnownKey {
-    pub(super) fingerprint: Fingerprint,
-    /// The receipt of the commit that wrote it, as a repeat is told it.
-    pub(super) receipt: Receipt,
-}
 
 /// What a row holds beside the stream.
 struct Fields {
@@ -104,7 +98,7 @@ pub(super) fn find(
     number: i64,
     stream: &StreamId,
     key: &str,
-) -> Result<Option<KnownKey>, StoreError> {
+) -> Result<Option<CommitFound>, StoreError> {
     let sql = "SELECT key, fingerprint, first_version, last_version, last_position, receipt, checksum \
                FROM annalist_keys WHERE stream = ?1 AND key = ?2";
     let found = conn
@@ -128,7 +122,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Fields, u32)> {
     Ok((fields, row.get(6)?))
 }
 
-fn believe(row: Fields, checksum: u32, stream: &StreamId) -> Result<KnownKey, StoreError> {
+fn believe(row: Fields, checksum: u32, stream: &StreamId) -> Result<CommitFound, StoreError> {
     let damaged = || {
         let what = format!("checking the commit key {:?} of stream {stream}", row.key);
         corrupt(row.last_position.map(position), what)
@@ -151,7 +145,7 @@ fn believe(row: Fields, checksum: u32, stream: &StreamId) -> Result<KnownKey, St
         },
         (None, None) => return Err(damaged()),
     };
-    Ok(KnownKey {
+    Ok(CommitFound {
         fingerprint: Fingerprint::from_bytes(row.fingerprint),
         receipt,
     })

@@ -7,6 +7,7 @@
 //! | `options` | how the store is set up; [`Durability`] |
 //! | `schema` | opens the file, makes the tables of `schema.sql`, refuses what is not ours |
 //! | `migrate` | brings the file of an older release to this one's schema |
+//! | `identity` | what tells this store from every other |
 //! | `inlet` | the queue in front of a thread |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `job` | what it is asked, and who waits for the answer |
@@ -53,7 +54,8 @@ use self::writer::Writer;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, Backend, ListQuery, StreamInfo, StreamPage, StreamQuery,
+    AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
+    StreamQuery,
 };
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
@@ -69,6 +71,7 @@ mod fault;
 mod guard;
 mod head;
 mod hooks;
+mod identity;
 mod inlet;
 mod job;
 mod keys;
@@ -97,6 +100,7 @@ pub(super) struct SqliteStore {
     options: SqliteOptions,
     jobs: Inlet<Job>,
     readers: Pool,
+    identity: StoreIdentity,
     /// Held by whoever else reads the file, which is not closed before; gone once the
     /// store is closing.
     guests: Weak<Here>,
@@ -126,12 +130,13 @@ impl SqliteStore {
                 let _ = ending.send(true);
             })
             .map_err(|error| no_thread(error, &path))?;
-        let readers = is_open.await.map_err(|_| stopped("opening", &path))??;
+        let (readers, identity) = is_open.await.map_err(|_| stopped("opening", &path))??;
         Ok(Self {
             path,
             options,
             jobs,
             readers,
+            identity,
             guests,
             ended,
         })
@@ -183,17 +188,18 @@ impl Opening {
     fn run(
         self,
         queue: Outlet<Job>,
-        opened: oneshot::Sender<Result<Pool, StoreError>>,
+        opened: oneshot::Sender<Result<(Pool, StoreIdentity), StoreError>>,
         (here, guests_gone): (Arc<Here>, Gone),
     ) {
         let (conn, guard) = match schema::open_writer(&self.path, &self.options) {
             Ok(opened) => opened,
             Err(error) => return drop(opened.send(Err(error))),
         };
-        match self.start(&conn, guard) {
-            Ok((writer, readers, readers_ended)) => {
+        let started = self.start(&conn, guard);
+        match started.and_then(|started| Ok((started, identity::read(&conn)?))) {
+            Ok(((writer, readers, readers_ended), identity)) => {
                 // If the caller of open is gone, so is the queue's other end.
-                let _ = opened.send(Ok(readers));
+                let _ = opened.send(Ok((readers, identity)));
                 writer.run(queue);
                 readers_ended.wait();
                 drop(here);
@@ -277,6 +283,22 @@ impl Backend for SqliteStore {
             self.readers
                 .run(move |reader| reader.find_event(&stream, id)),
         )
+    }
+
+    fn find_commit<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
+        let (stream, key) = (stream.clone(), key.to_owned());
+        Box::pin(
+            self.readers
+                .run(move |reader| reader.find_commit(&stream, &key)),
+        )
+    }
+
+    fn identity(&self) -> StoreIdentity {
+        self.identity.clone()
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {

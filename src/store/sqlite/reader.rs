@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
 use super::head::Head;
+use super::keys;
 use super::leases;
 use super::names::{Names, stream_number};
 use super::removals::{self, marker};
@@ -18,7 +19,7 @@ use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
+    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
 };
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
@@ -202,6 +203,17 @@ impl Reader {
                 return Ok(None);
             };
             one_event(conn, names, stream, (number, id))
+        })
+    }
+
+    pub(super) fn find_commit(
+        &mut self,
+        stream: &StreamId,
+        key: &str,
+    ) -> Result<Option<CommitFound>, StoreError> {
+        self.in_transaction(|conn, _| match sql(stream_number(conn, stream))? {
+            Some(number) => keys::find(conn, number, stream, key),
+            None => Ok(None),
         })
     }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::fault::{Deadline, at_file, fault, is_busy};
 use super::guard::Guard;
 use super::head::{self, Head};
+use super::identity::make_secrets;
 use super::migrate::{SCHEMA_VERSION, found, migrate};
 use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -152,10 +153,12 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
 /// Commits a row that changes. A commit that failed may have left frames in the log that
 /// are read back now but are not on the disk; once this commit is flushed they are too,
 /// and what is answered from them holds.
-fn begin_epoch(conn: &mut Connection) -> rusqlite::Result<()> {
+fn begin_epoch(conn: &mut Connection) -> Result<(), Refusal> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    make_secrets(&transaction).map_err(Refusal::Told)?;
     transaction.execute("UPDATE annalist_meta SET epoch = epoch + 1", [])?;
-    transaction.commit()
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Turns the write-ahead log on. While another process does the same, SQLite says

@@ -6,3 +6,10 @@ CREATE TABLE annalist_leases (
     released   INTEGER NOT NULL CHECK (released IN (0, 1)),
     checksum   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What is kept from everybody who cannot read the file.
+CREATE TABLE annalist_secrets (
+    name     TEXT    PRIMARY KEY,
+    secret   BLOB    NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

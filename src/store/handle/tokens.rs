@@ -1,0 +1,50 @@
+//! What proves that a client has seen a stream as it is.
+
+use uuid::Uuid;
+
+use super::Store;
+use crate::store::backend::StreamInfo;
+use crate::token::{TokenKey, TokenSubject, VersionToken};
+
+impl Store {
+    /// The store's id, for as long as it exists; a backup has the same.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.identity.id
+    }
+
+    /// The same store with version tokens under this key, such as one that several servers
+    /// share, in place of the one that is kept in the store.
+    #[must_use]
+    pub fn with_token_key(mut self, key: TokenKey) -> Self {
+        self.identity.token_key = key;
+        self
+    }
+
+    /// The version token of a stream as it is; none of one that was never written or is
+    /// deleted.
+    #[must_use]
+    pub fn token(&self, info: &StreamInfo) -> Option<VersionToken> {
+        let subject = self.subject(info)?;
+        Some(self.identity.token_key.mint(&subject))
+    }
+
+    /// Whether a token was minted for a stream as it is. Takes the same time for every
+    /// token of one stream.
+    #[must_use]
+    pub fn token_holds(&self, token: &VersionToken, info: &StreamInfo) -> bool {
+        let subject = self.subject(info);
+        subject.is_some_and(|subject| self.identity.token_key.matches(token, &subject))
+    }
+
+    fn subject<'a>(&self, info: &'a StreamInfo) -> Option<TokenSubject<'a>> {
+        info.first_version?;
+        Some(TokenSubject {
+            store: self.identity.id,
+            stream: &info.stream,
+            version: info.version,
+            generation: info.generation,
+            last_event: info.last_event?,
+        })
+    }
+}
