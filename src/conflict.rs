@@ -9,6 +9,11 @@ use crate::event::RecordedEvent;
 use crate::ids::StreamId;
 use crate::version::{ExpectedVersion, Generation, StreamState, Version};
 
+mod report;
+
+pub(crate) use report::changed_fields;
+pub use report::{ConflictKind, ConflictReason, ConflictReport, Policy, UnseenEvent};
+
 /// One expectation that did not hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VersionConflict {

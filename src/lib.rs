@@ -70,10 +70,10 @@
 //! | `version` | the numbers that order things, and [`ExpectedVersion`] |
 //! | `payload` | the JSON of an event, checked when made: [`Payload`] |
 //! | `event` | an event before and after it is stored: [`NewEvent`], [`RecordedEvent`] |
-//! | `conflict` | what a caller learns when its expectation did not hold |
+//! | `retry` | when to try again, and when to stop: [`RetryPolicy`], [`Backoff`] |
+//! | `conflict` | what a caller learns when its expectation did not hold: [`ConflictReport`] |
 //! | `token` | what a client has seen, as text that cannot be forged: [`VersionToken`] |
 //! | `clock` | the only reader of wall time |
-//! | `retry` | when to try again, and when to stop: [`RetryPolicy`], [`Backoff`] |
 //! | `caught` | user code that panics: [`Panicked`] |
 //! | | **domain: what a user writes, still without I/O** |
 //! | `upcast` | how events in older shapes are read: [`Upcasters`] |
@@ -81,6 +81,9 @@
 //! | `codec` | the only (de)serializer of events: [`Codec`], [`RecordedEvent::decode`] |
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
+//! | | **aggregates: loaded, decided, saved** |
+//! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
+//! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
 //! | | **for people and tests** |
 //! | `tool` | the command line `annalist` as a library (feature `tool`) |
 //! | `testkit` | the contract of a backend as data, a checker of recorded histories, and a clock that you set (feature `testkit`) |
@@ -97,10 +100,12 @@ mod aggregate;
 mod caught;
 mod clock;
 mod codec;
+pub mod command;
 mod conflict;
 mod event;
 mod ids;
 mod payload;
+mod repository;
 mod retry;
 pub mod store;
 #[cfg(feature = "testkit")]
@@ -117,10 +122,18 @@ pub use clock::{Clock, SystemClock};
 pub use codec::{
     Codec, DecodeError, DecodeErrorKind, Decoded, EncodeError, FoldError, InvalidAggregate,
 };
-pub use conflict::{Conflicts, UnseenEvents, VersionConflict};
+pub use command::{
+    BusOptions, Command, CommandBus, Decision, Dispatch, DispatchError, Diverged, OnConflict,
+    Outcome, Requires,
+};
+pub use conflict::{
+    ConflictKind, ConflictReason, ConflictReport, Conflicts, Policy, UnseenEvent, UnseenEvents,
+    VersionConflict,
+};
 pub use event::{InvalidEvent, Metadata, NewEvent, RecordedEvent};
 pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};
 pub use payload::{InvalidPayload, Payload};
+pub use repository::{Conflict, LoadError, Loaded, Repository, SaveError};
 pub use retry::{Backoff, GaveUp, RetryPolicy};
 pub use store::{
     AppendError, AppendReceipt, Commit, Duplicate, Fence, FencingToken, Fingerprint, InvalidCommit,

@@ -1,0 +1,386 @@
+//! The loop: look up, load, decide, append, and what to do about a conflict.
+
+use tokio::time::Instant;
+use tracing::{Instrument, debug, info_span};
+
+use super::dispatch::{DispatchOptions, Seen};
+use super::policy::{Resolution, Situation, Why, resolve};
+use super::{
+    Command, Decision, Dispatch, DispatchError, Diverged, EventOf, InvalidDispatch, OnConflict,
+    Outcome, When,
+};
+use crate::aggregate::{fold, stream_id};
+use crate::caught::{Panicked, caught};
+use crate::codec::EncodeError;
+use crate::conflict::{ConflictKind, ConflictReason};
+use crate::event::{NewEvent, RecordedEvent};
+use crate::ids::{CommandId, EventId, StreamId};
+use crate::payload::Payload;
+use crate::repository::{LoadError, Loaded, Repository, Since};
+use crate::retry::{Backoff, GaveUp};
+use crate::store::{AppendError, Commit, Fingerprint, Receipt, Store, StoreErrorKind};
+use crate::version::Version;
+
+mod answers;
+mod conflicts;
+
+type Answer<C> = Result<Outcome<<C as Command>::Aggregate>, DispatchError<C>>;
+type At<C> = Loaded<<C as Command>::Aggregate>;
+
+/// One dispatch under way.
+pub(super) struct Run<C: Command> {
+    repository: Repository<C::Aggregate>,
+    stream: StreamId,
+    command: C,
+    on_conflict: OnConflict<C>,
+    options: DispatchOptions,
+    id: CommandId,
+    fingerprint: Fingerprint,
+    began: Instant,
+    backoff: Backoff,
+    /// What the first attempt that lost was decided on, and what it decided.
+    first: Option<First<C>>,
+    /// What happened since then.
+    unseen: Vec<RecordedEvent>,
+    unseen_events: Vec<EventOf<C>>,
+    /// The ids of all events that were ever sent: no answer may be known of one.
+    sent: Vec<EventId>,
+}
+
+/// The first attempt. What is told of a conflict, and what commutes, stays as it was.
+struct First<C: Command> {
+    base: At<C>,
+    events: Vec<EventOf<C>>,
+    new_events: Vec<NewEvent>,
+}
+
+/// What the next attempt appends.
+enum Step<C: Command> {
+    Decide(Decision),
+    /// The events of the first attempt, under their ids.
+    Commute,
+    Merge(Vec<EventOf<C>>),
+}
+
+/// What an attempt appends, and the state after it.
+struct Draft<C: Command> {
+    events: Vec<EventOf<C>>,
+    new_events: Vec<NewEvent>,
+    state: C::Aggregate,
+    decided_by: Decision,
+}
+
+/// What the store made of an attempt.
+enum Appended {
+    Landed(Receipt),
+    /// The command id took effect before.
+    Known(Receipt),
+    Lost,
+}
+
+impl<C: Command> Run<C> {
+    /// Brings a command all the way.
+    pub(super) async fn dispatch(dispatch: Dispatch<C>) -> Answer<C> {
+        let run = Self::new(dispatch)?;
+        // Names only: payloads and metadata are nobody's who reads a log.
+        let span = info_span!("dispatch", command = run.command.name(), stream = %run.stream);
+        run.run().instrument(span).await
+    }
+
+    fn new(dispatch: Dispatch<C>) -> Result<Self, DispatchError<C>> {
+        let Dispatch {
+            bus,
+            key,
+            command,
+            options,
+            on_conflict,
+        } = dispatch;
+        let invalid = |error| DispatchError::Invalid(InvalidDispatch::Name(error));
+        let id = match &options.command_id {
+            Some(id) => id.parse().map_err(invalid)?,
+            None => EventId::new().to_string().parse().map_err(invalid)?,
+        };
+        Ok(Self {
+            stream: stream_id::<C::Aggregate>(key).map_err(invalid)?,
+            fingerprint: fingerprint(&command)?,
+            began: Instant::now(),
+            backoff: bus.backoff(),
+            repository: Repository::new(bus.store().clone()),
+            command,
+            on_conflict,
+            options,
+            id,
+            first: None,
+            unseen: Vec::new(),
+            unseen_events: Vec::new(),
+            sent: Vec::new(),
+        })
+    }
+
+    async fn run(mut self) -> Answer<C> {
+        if let Some(answer) = self.recognised().await? {
+            return Ok(answer);
+        }
+        let mut at = self.start().await?;
+        let mut step = Step::Decide(Decision::Appended);
+        loop {
+            let draft = match self.draft(&at, step) {
+                Err(DispatchError::Rejected(why)) if self.options.record_outcome => {
+                    match self.record(&at).await? {
+                        Appended::Landed(_) => return Err(DispatchError::Rejected(why)),
+                        Appended::Known(receipt) => return self.already(receipt).await,
+                        Appended::Lost => None,
+                    }
+                }
+                draft => Some(draft?),
+            };
+            let Some(draft) = draft else {
+                (at, step) = self.afresh().await?;
+                continue;
+            };
+            if draft.events.is_empty() {
+                match self.without_events(&at, &draft).await? {
+                    Some(answer) => return Ok(answer),
+                    None => (at, step) = self.afresh().await?,
+                }
+                continue;
+            }
+            if self.remaining().is_some_and(|left| left.is_zero()) {
+                return Err(match self.first {
+                    None => DispatchError::DeadlineExceeded { source: None },
+                    Some(_) => self.surface(at, ConflictReason::Deadline),
+                });
+            }
+            match self.append(&at, &draft).await? {
+                Appended::Landed(receipt) => return Ok(self.landed(draft, &receipt)),
+                Appended::Known(receipt) => return self.already(receipt).await,
+                Appended::Lost => {}
+            }
+            (at, step) = match self.lost(at, draft).await? {
+                Lost::Answered(answer) => return Ok(answer),
+                Lost::Again(at, step) => (at, step),
+            };
+        }
+    }
+
+    /// Steps 3 to 5, but for the append: what is to happen, and that it may.
+    fn draft(&self, at: &At<C>, step: Step<C>) -> Result<Draft<C>, DispatchError<C>> {
+        let (events, decided_by) = match step {
+            Step::Decide(decided_by) => {
+                self.check(at, &at.state, When::Loaded)?;
+                (self.decide(&at.state)?, decided_by)
+            }
+            Step::Merge(events) => (events, Decision::Merged),
+            Step::Commute => {
+                let first = self.first.as_ref().map(|first| first.events.clone());
+                (first.unwrap_or_default(), Decision::Commuted)
+            }
+        };
+        if events.is_empty() {
+            let decided_by = Decision::NothingToDo;
+            let state = at.state.clone();
+            return Ok(Draft {
+                events,
+                new_events: Vec::new(),
+                state,
+                decided_by,
+            });
+        }
+        let state = fold(at.state.clone(), &events).map_err(|source| self.panicked(source))?;
+        let when = match decided_by {
+            Decision::Commuted => When::Commuted,
+            Decision::Merged => When::Merged,
+            _ => When::Decided,
+        };
+        self.check(at, &state, when)?;
+        let new_events = match (&self.first, decided_by) {
+            (Some(first), Decision::Commuted) => first.new_events.clone(),
+            _ => self.encode(&events)?,
+        };
+        Ok(Draft {
+            events,
+            new_events,
+            state,
+            decided_by,
+        })
+    }
+
+    fn decide(&self, state: &C::Aggregate) -> Result<Vec<EventOf<C>>, DispatchError<C>> {
+        let decided = caught(|| self.command.decide(state));
+        let decided = decided.map_err(|source| self.panicked(source))?;
+        decided.map_err(DispatchError::Rejected)
+    }
+
+    /// Checks the invariants of a state. One that was never written has none to keep, and
+    /// who repairs may begin with a broken one.
+    fn check(&self, at: &At<C>, state: &C::Aggregate, when: When) -> Result<(), DispatchError<C>> {
+        if when == When::Loaded && (!at.exists() || self.options.repairing) {
+            return Ok(());
+        }
+        match self.invariants(state)? {
+            Ok(()) => Ok(()),
+            Err(source) => Err(DispatchError::InvariantViolated {
+                stream: self.stream.clone(),
+                version: at.version,
+                when,
+                source,
+            }),
+        }
+    }
+
+    fn invariants(
+        &self,
+        state: &C::Aggregate,
+    ) -> Result<Result<(), crate::aggregate::Violation>, DispatchError<C>> {
+        use crate::aggregate::Aggregate;
+        caught(|| state.invariants()).map_err(|source| self.panicked(source))
+    }
+
+    fn encode(&self, events: &[EventOf<C>]) -> Result<Vec<NewEvent>, DispatchError<C>> {
+        let metadata = self
+            .options
+            .metadata
+            .clone()
+            .with_command_id(self.id.clone());
+        let encoded = self.repository.encode(events)?;
+        let with_metadata = |event: NewEvent| event.with_metadata(metadata.clone());
+        Ok(encoded.into_iter().map(with_metadata).collect())
+    }
+
+    /// Appends where the state was loaded, under the command id.
+    async fn append(&mut self, at: &At<C>, draft: &Draft<C>) -> Result<Appended, DispatchError<C>> {
+        self.sent
+            .extend(draft.new_events.iter().map(|event| event.id));
+        let commit = self.keyed(at, draft.new_events.clone());
+        self.commit(commit).await
+    }
+
+    /// Keeps the command id of what has no events, if nothing has happened since.
+    async fn record(&mut self, at: &At<C>) -> Result<Appended, DispatchError<C>> {
+        let commit = self.keyed(at, Vec::new());
+        self.commit(commit).await
+    }
+
+    fn keyed(&self, at: &At<C>, events: Vec<NewEvent>) -> Commit {
+        Commit::new()
+            .append(self.stream.clone(), at.version, events)
+            .at_generation(at.generation)
+            .key(self.id.as_str(), self.fingerprint)
+    }
+
+    /// Sends one commit until the store has answered it. An unknown outcome is never
+    /// decided again: the same commit, with the same ids and key, tells.
+    async fn commit(&mut self, commit: Commit) -> Result<Appended, DispatchError<C>> {
+        let mut unknown = None;
+        loop {
+            let error = match self.store().commit(commit.clone()).await {
+                Ok(receipt) => return Ok(Appended::Landed(receipt)),
+                Err(AppendError::AlreadyCommitted { receipt, .. }) => {
+                    let own = unknown.is_some() && self.has_landed().await?;
+                    return Ok(match own {
+                        true => Appended::Landed(receipt),
+                        false => Appended::Known(receipt),
+                    });
+                }
+                Err(AppendError::Conflict(_) | AppendError::StreamClosed(_)) => {
+                    return Ok(Appended::Lost);
+                }
+                Err(AppendError::KeyReused { stream, key }) => {
+                    let command_id = key;
+                    return Err(DispatchError::CommandIdReused { stream, command_id });
+                }
+                Err(AppendError::Store(error)) => error,
+                Err(error) => return Err(error.into()),
+            };
+            let is_unknown = error.kind() == StoreErrorKind::Unknown;
+            if !is_unknown && !error.is_retryable() {
+                // Whoever asked last only knows that it was not this time.
+                return Err(AppendError::Store(unknown.unwrap_or(error)).into());
+            }
+            debug!(error = error.code(), "the store did not answer");
+            if let Err(gave_up) = self.pause().await {
+                let error = unknown.unwrap_or(error);
+                return Err(match (gave_up, error.kind()) {
+                    (GaveUp::Deadline, kind) if kind != StoreErrorKind::Unknown => {
+                        DispatchError::DeadlineExceeded {
+                            source: Some(error),
+                        }
+                    }
+                    _ => AppendError::Store(error).into(),
+                });
+            }
+            if is_unknown {
+                unknown = unknown.or(Some(error));
+            }
+        }
+    }
+
+    /// Whether what was sent last is there: it was this dispatch, and no other under its id.
+    async fn has_landed(&self) -> Result<bool, DispatchError<C>> {
+        let Some(last) = self.sent.last() else {
+            return Ok(false);
+        };
+        let found = self.store().find_event(&self.stream, *last).await;
+        Ok(found.map_err(LoadError::from)?.is_some())
+    }
+
+    fn store(&self) -> &Store {
+        self.repository.store()
+    }
+
+    /// Time left until the deadline, if there is one.
+    fn remaining(&self) -> Option<std::time::Duration> {
+        let deadline = self.options.deadline?;
+        Some(deadline.saturating_sub(self.began.elapsed()))
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self) -> Result<(), GaveUp> {
+        let delay = self.backoff.next_delay(self.remaining())?;
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    /// Waits, if reading may succeed later.
+    async fn pause_after(&mut self, error: LoadError) -> Result<(), DispatchError<C>> {
+        if !error.is_retryable() {
+            return Err(error.into());
+        }
+        match (self.pause().await, error) {
+            (Ok(()), _) => Ok(()),
+            (Err(GaveUp::Deadline), LoadError::Store(error)) => {
+                Err(DispatchError::DeadlineExceeded {
+                    source: Some(error),
+                })
+            }
+            (Err(_), error) => Err(error.into()),
+        }
+    }
+
+    fn panicked(&self, source: Panicked) -> DispatchError<C> {
+        let command = self.command.name().to_owned();
+        DispatchError::Panicked { command, source }
+    }
+}
+
+/// What becomes of an attempt that lost.
+enum Lost<C: Command> {
+    Answered(Outcome<C::Aggregate>),
+    Again(At<C>, Step<C>),
+}
+
+/// What a command id stands for: the command's name and its payload.
+fn fingerprint<C: Command>(command: &C) -> Result<Fingerprint, DispatchError<C>> {
+    let payload = caught(|| Payload::from_value(command));
+    let payload = payload.map_err(|source| DispatchError::Panicked {
+        command: command.name().to_owned(),
+        source,
+    })?;
+    let payload = payload.map_err(|source| EncodeError::Payload {
+        event_type: command.name().to_owned(),
+        source,
+    })?;
+    // No name holds a NUL that JSON does not escape, so the two do not run together.
+    let of = [command.name().as_bytes(), &[0], payload.as_str().as_bytes()].concat();
+    Ok(Fingerprint::of(of))
+}

@@ -1,0 +1,249 @@
+//! Where a command begins, and where it ends well.
+
+use super::{
+    Answer, Appended, At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Draft,
+    InvalidDispatch, LoadError, Outcome, Receipt, Run, Seen, Since, Step, Version,
+};
+use crate::codec::FoldError;
+use crate::command::Requires;
+use crate::store::StreamInfo;
+
+impl<C: Command> Run<C> {
+    /// Step 1: whether a command id of the caller's took effect before. A shortcut; the
+    /// append decides.
+    pub(super) async fn recognised(
+        &mut self,
+    ) -> Result<Option<Outcome<C::Aggregate>>, DispatchError<C>> {
+        if self.options.command_id.is_none() {
+            return Ok(None);
+        }
+        let found = loop {
+            let found = self
+                .store()
+                .find_commit(&self.stream, self.id.as_str())
+                .await;
+            match found {
+                Ok(found) => break found,
+                Err(error) => self.pause_after(error.into()).await?,
+            }
+        };
+        match found {
+            None => Ok(None),
+            Some(found) if found.fingerprint == self.fingerprint => {
+                self.already(found.receipt).await.map(Some)
+            }
+            Some(_) => Err(DispatchError::CommandIdReused {
+                stream: self.stream.clone(),
+                command_id: self.id.to_string(),
+            }),
+        }
+    }
+
+    /// Step 2: the state to decide on first.
+    pub(super) async fn start(&mut self) -> Result<At<C>, DispatchError<C>> {
+        if let Seen::LongAgo(version) = self.options.seen {
+            let at = self.load_at(version).await?;
+            self.require(&at)?;
+            return Ok(at);
+        }
+        let proven = match self.options.seen {
+            Seen::Token(token) => Some((token, self.info().await?)),
+            _ => None,
+        };
+        let at = self.load().await?;
+        self.require(&at)?;
+        let stale = match (self.options.seen, proven) {
+            (Seen::Exactly(version), _) if version > at.version => {
+                return Err(self.invalid(LoadError::NotReached {
+                    stream: self.stream.clone(),
+                    asked: version,
+                    version: at.version,
+                }));
+            }
+            (Seen::Exactly(version), _) => version != at.version,
+            (_, Some((token, info))) => {
+                let is_info = (info.version, info.generation) == (at.version, at.generation);
+                !is_info || !self.store().token_holds(&token, &info)
+            }
+            _ => false,
+        };
+        match stale {
+            true => Err(self.stale(at).await),
+            false => Ok(at),
+        }
+    }
+
+    /// What is told of a caller that demanded an older state.
+    async fn stale(&mut self, now: At<C>) -> DispatchError<C> {
+        let expected = match self.options.seen {
+            Seen::Exactly(version) => Some(version),
+            _ => None,
+        };
+        let base = match expected {
+            Some(version) => self.load_at(version).await.ok(),
+            None => None,
+        };
+        let from = base.as_ref().map_or(now.version, |base| base.version);
+        let rest = self.store().read_stream(&self.stream);
+        let rest = rest.from(from.next()).to(now.version).collect().await;
+        let unseen = rest.map(|slice| slice.events).unwrap_or_default();
+        let at = base.clone().unwrap_or_else(|| now.clone());
+        let since = Since { now, unseen };
+        let told = self
+            .repository
+            .conflict(&at, since, Vec::new(), ConflictReason::Demanded);
+        match told {
+            Ok(mut conflict) => {
+                conflict.kind = ConflictKind::StaleVersion;
+                conflict.expected = expected;
+                conflict.base = base.map(|base| base.state);
+                self.surfaced(conflict)
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    pub(super) fn require(&self, at: &At<C>) -> Result<(), DispatchError<C>> {
+        let (stream, version) = (self.stream.clone(), at.version);
+        match C::REQUIRES {
+            requires if requires.is_met(at.exists()) => Ok(()),
+            Requires::New => Err(DispatchError::AlreadyExists { stream, version }),
+            _ => Err(DispatchError::NotFound { stream, version }),
+        }
+    }
+
+    pub(super) async fn info(&mut self) -> Result<StreamInfo, DispatchError<C>> {
+        loop {
+            match self.store().stream_info(&self.stream).await {
+                Ok(info) => return Ok(info),
+                Err(error) => self.pause_after(error.into()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn load(&mut self) -> Result<At<C>, DispatchError<C>> {
+        loop {
+            match self.repository.load_stream(&self.stream).await {
+                Ok(at) => return Ok(at),
+                Err(error) => self.pause_after(error).await?,
+            }
+        }
+    }
+
+    async fn load_at(&mut self, version: Version) -> Result<At<C>, DispatchError<C>> {
+        loop {
+            match self.repository.load_stream_at(&self.stream, version).await {
+                Ok(at) => return Ok(at),
+                Err(error @ (LoadError::NotReached { .. } | LoadError::Removed { .. })) => {
+                    return Err(self.invalid(error));
+                }
+                Err(error) => self.pause_after(error).await?,
+            }
+        }
+    }
+
+    fn invalid(&self, error: LoadError) -> DispatchError<C> {
+        DispatchError::Invalid(InvalidDispatch::Version(error))
+    }
+
+    /// Begins again on the current state, of which nothing was decided yet that could be
+    /// in conflict.
+    pub(super) async fn afresh(&mut self) -> Result<(At<C>, Step<C>), DispatchError<C>> {
+        if let Err(gave_up) = self.pause().await {
+            let now = self.load().await?;
+            return Err(self.surface(now, gave_up.into()));
+        }
+        self.options.seen = match self.options.seen {
+            Seen::LongAgo(_) => Seen::Nothing,
+            demanded => demanded,
+        };
+        let at = self.start().await?;
+        Ok((at, Step::Decide(Decision::Redecided)))
+    }
+
+    /// What has no events to append. None if that has to be decided on a newer state.
+    pub(super) async fn without_events(
+        &mut self,
+        at: &At<C>,
+        draft: &Draft<C>,
+    ) -> Result<Option<Outcome<C::Aggregate>>, DispatchError<C>> {
+        // What was so long ago says nothing of now.
+        if let Seen::LongAgo(version) = self.options.seen
+            && self.info().await?.version != version
+        {
+            return Ok(None);
+        }
+        if self.options.record_outcome {
+            match self.record(at).await? {
+                Appended::Landed(_) => {}
+                Appended::Known(receipt) => return self.already(receipt).await.map(Some),
+                Appended::Lost => return Ok(None),
+            }
+        }
+        Ok(Some(self.nothing_to_do(at, draft.state.clone())))
+    }
+
+    pub(super) fn nothing_to_do(
+        &mut self,
+        at: &At<C>,
+        state: C::Aggregate,
+    ) -> Outcome<C::Aggregate> {
+        Outcome {
+            version: at.version,
+            position: None,
+            events: Vec::new(),
+            state,
+            attempts: self.backoff.attempts(),
+            unseen: std::mem::take(&mut self.unseen),
+            decided_by: Decision::NothingToDo,
+        }
+    }
+
+    pub(super) fn landed(mut self, draft: Draft<C>, receipt: &Receipt) -> Outcome<C::Aggregate> {
+        Outcome {
+            version: receipt.version(),
+            position: receipt.position,
+            events: draft.events,
+            state: draft.state,
+            attempts: self.backoff.attempts(),
+            unseen: std::mem::take(&mut self.unseen),
+            decided_by: draft.decided_by,
+        }
+    }
+
+    /// The outcome of a command that took effect before, as it was then: as far as it can
+    /// still be read.
+    pub(super) async fn already(&mut self, receipt: Receipt) -> Answer<C> {
+        let own = receipt
+            .appends
+            .iter()
+            .find(|append| append.stream == self.stream);
+        let (first, last) = own.map_or((None, Version::ZERO), |own| (own.first, own.last));
+        let recorded = match first {
+            Some(first) => {
+                let read = self.store().read_stream(&self.stream).from(first).to(last);
+                read.collect().await.map_err(LoadError::from)?.events
+            }
+            None => Vec::new(),
+        };
+        let mut events = Vec::new();
+        for event in &recorded {
+            let decoded = self.repository.codec().decode(event);
+            events.extend(decoded.map_err(|error| LoadError::from(FoldError::from(error)))?);
+        }
+        let state = match self.repository.load_stream_at(&self.stream, last).await {
+            Ok(at) => at.state,
+            Err(LoadError::Removed { .. }) => C::Aggregate::default(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Outcome {
+            version: last,
+            position: receipt.position,
+            events,
+            state,
+            attempts: self.backoff.attempts(),
+            unseen: Vec::new(),
+            decided_by: Decision::AlreadyApplied,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! Steps 6 and 7: an attempt has lost.
+
+use tracing::info;
+
+use super::{
+    At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Diverged, Draft, EventOf,
+    First, LoadError, Lost, OnConflict, Receipt, Resolution, Run, Seen, Since, Situation, Step,
+    When, Why, caught, debug, resolve,
+};
+use crate::codec::FoldError;
+use crate::event::RecordedEvent;
+use crate::repository::Conflict;
+use crate::store::AppendReceipt;
+use crate::version::StreamState;
+
+impl<C: Command> Run<C> {
+    /// What becomes of an attempt whose append was in conflict.
+    pub(super) async fn lost(
+        &mut self,
+        at: At<C>,
+        draft: Draft<C>,
+    ) -> Result<Lost<C>, DispatchError<C>> {
+        let now = self.catch_up(&at, draft).await?;
+        if let Some(receipt) = self.own() {
+            return self.already(receipt).await.map(Lost::Answered);
+        }
+        let gone = self.gone(&at, &now).await?;
+        let clash = self.clash()?;
+        let situation = self.situation(&now, gone.is_some(), clash.is_some())?;
+        let resolution = resolve(&situation);
+        debug!(
+            attempt = self.backoff.attempts(),
+            ?resolution,
+            "lost a race"
+        );
+        let step = match resolution {
+            Resolution::Surface(why) => {
+                let reason = match why {
+                    Why::Demanded => ConflictReason::Demanded,
+                    Why::Declared => ConflictReason::Declared,
+                    Why::Gone => gone.unwrap_or(ConflictReason::Deleted),
+                    Why::Clash => clash.unwrap_or(ConflictReason::Declared),
+                };
+                return Err(self.surface(now, reason));
+            }
+            // Its own was found above, and has answered.
+            Resolution::AlreadyApplied | Resolution::NothingToDo => {
+                let state = now.state.clone();
+                return Ok(Lost::Answered(self.nothing_to_do(&now, state)));
+            }
+            Resolution::Unmet => {
+                self.require(&now)?;
+                return Err(self.surface(now, ConflictReason::Declared));
+            }
+            Resolution::Broken => {
+                self.check(&now, &now.state, When::Loaded)?;
+                return Err(self.surface(now, ConflictReason::Declared));
+            }
+            Resolution::Redecide => Step::Decide(Decision::Redecided),
+            Resolution::Commute => Step::Commute,
+            Resolution::Merge => match self.merge(&now)? {
+                Ok(events) if events.is_empty() => {
+                    let state = now.state.clone();
+                    return Ok(Lost::Answered(self.nothing_to_do(&now, state)));
+                }
+                Ok(events) => Step::Merge(events),
+                Err(reason) => return Err(self.surface(now, ConflictReason::Refused { reason })),
+            },
+        };
+        match self.pause().await {
+            Ok(()) => Ok(Lost::Again(now, step)),
+            Err(gave_up) => Err(self.surface(now, gave_up.into())),
+        }
+    }
+
+    /// Reads what happened meanwhile, and keeps the first attempt.
+    async fn catch_up(&mut self, at: &At<C>, draft: Draft<C>) -> Result<At<C>, DispatchError<C>> {
+        let Since { now, unseen } = loop {
+            match self.repository.catch_up(at).await {
+                Ok(since) => break since,
+                Err(error) => self.pause_after(error).await?,
+            }
+        };
+        for event in &unseen {
+            let decoded = self.repository.codec().decode(event);
+            let decoded = decoded.map_err(|error| LoadError::from(FoldError::from(error)))?;
+            self.unseen_events.extend(decoded);
+        }
+        self.unseen.extend(unseen);
+        self.first.get_or_insert_with(|| First {
+            base: at.clone(),
+            events: draft.events,
+            new_events: draft.new_events,
+        });
+        Ok(now)
+    }
+
+    /// The receipt of this very command, if its own events are among the unseen.
+    fn own(&self) -> Option<Receipt> {
+        let is_own = |event: &&RecordedEvent| {
+            event.metadata.command_id.as_ref() == Some(&self.id) || self.sent.contains(&event.id)
+        };
+        let mut own = self.unseen.iter().filter(is_own);
+        let first = own.next()?;
+        let last = own.last().unwrap_or(first);
+        Some(Receipt {
+            appends: vec![AppendReceipt {
+                stream: self.stream.clone(),
+                first: Some(first.version),
+                last: last.version,
+            }],
+            position: Some(last.position),
+            replayed: true,
+        })
+    }
+
+    /// Whether what was decided upon is not there any more: the stream was closed, or
+    /// deleted, even if it was written again since.
+    async fn gone(
+        &mut self,
+        at: &At<C>,
+        now: &At<C>,
+    ) -> Result<Option<ConflictReason>, DispatchError<C>> {
+        let info = self.info().await?;
+        let readable = info.first_version.is_some_and(|first| first <= at.version);
+        Ok(match info.state {
+            StreamState::Closed => Some(ConflictReason::Closed),
+            _ if now.generation != at.generation && at.exists() && !readable => {
+                Some(ConflictReason::Deleted)
+            }
+            _ => None,
+        })
+    }
+
+    /// The first unseen event that the command cannot stand beside.
+    fn clash(&self) -> Result<Option<ConflictReason>, DispatchError<C>> {
+        for recorded in &self.unseen {
+            let decoded = self.repository.codec().decode(recorded);
+            let decoded = decoded.map_err(|error| LoadError::from(FoldError::from(error)))?;
+            for event in decoded {
+                let clashes = caught(|| self.command.clashes_with(&event));
+                if clashes.map_err(|source| self.panicked(source))? {
+                    return Ok(Some(ConflictReason::Clash {
+                        event_type: recorded.event_type.clone(),
+                        version: recorded.version,
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn situation(
+        &self,
+        now: &At<C>,
+        gone: bool,
+        clashes: bool,
+    ) -> Result<Situation, DispatchError<C>> {
+        let demanded = matches!(self.options.seen, Seen::Exactly(_) | Seen::Token(_));
+        let required = C::REQUIRES.is_met(now.exists());
+        let held = !now.exists() || self.options.repairing || self.invariants(&now.state)?.is_ok();
+        // Asked last, and only where the answer matters.
+        let nothing_left = !demanded && !gone && required && held && {
+            let decided = self.decide(&now.state);
+            match decided {
+                Ok(events) => events.is_empty(),
+                Err(DispatchError::Rejected(_)) => false,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Situation {
+            own: false,
+            demanded,
+            gone,
+            required,
+            broken: !held,
+            nothing_left,
+            policy: self.on_conflict.policy(),
+            clashes,
+        })
+    }
+
+    fn merge(&self, now: &At<C>) -> Result<Result<Vec<EventOf<C>>, String>, DispatchError<C>> {
+        let (OnConflict::Merge(merge), Some(first)) = (&self.on_conflict, &self.first) else {
+            return Ok(Err("there is nothing to merge".to_owned()));
+        };
+        let diverged = Diverged {
+            base: &first.base.state,
+            current: &now.state,
+            unseen: &self.unseen_events,
+            proposed: &first.events,
+        };
+        caught(|| merge(&self.command, &diverged)).map_err(|source| self.panicked(source))
+    }
+
+    /// The conflict, for the caller to decide.
+    pub(super) fn surface(&mut self, now: At<C>, reason: ConflictReason) -> DispatchError<C> {
+        let unseen = std::mem::take(&mut self.unseen);
+        let (base, events) = match self.first.take() {
+            Some(first) => (first.base, first.events),
+            // Nothing was decided yet.
+            None => (now.clone(), Vec::new()),
+        };
+        let told = self
+            .repository
+            .conflict(&base, Since { now, unseen }, events, reason);
+        match told {
+            Ok(mut conflict) => {
+                conflict.kind = match self.options.seen {
+                    Seen::LongAgo(_) => ConflictKind::StaleVersion,
+                    _ => ConflictKind::LostRace,
+                };
+                self.surfaced(conflict)
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Adds what is known of the command.
+    pub(super) fn surfaced(&self, conflict: Conflict<C::Aggregate>) -> DispatchError<C> {
+        let conflict = Conflict {
+            command: Some(self.command.name().to_owned()),
+            command_id: Some(self.id.clone()),
+            policy: Some(self.on_conflict.policy()),
+            attempts: self.backoff.attempts(),
+            elapsed: self.began.elapsed(),
+            ..conflict
+        };
+        info!(
+            expected = conflict.expected.map(|version| version.get()),
+            actual = conflict.version.get(),
+            attempts = conflict.attempts,
+            reason = %conflict.reason,
+            "conflict"
+        );
+        DispatchError::Conflict(Box::new(conflict))
+    }
+}
