@@ -166,7 +166,7 @@ fn begin_epoch(conn: &mut Connection) -> Result<(), Refusal> {
 fn set_wal(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
     let deadline = Deadline::after(options.busy_timeout);
     let mode: String = loop {
-        match conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+        match switch_to_wal(conn) {
             Err(error) if is_busy(&error) && !deadline.is_past() => {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -178,6 +178,18 @@ fn set_wal(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<()
     }
     let what = "the file system does not take SQLite's write-ahead log for";
     Err(Refusal::Told(at_file(path, StoreErrorKind::Io, what)))
+}
+
+/// Answers the mode that holds then. SQLite says which one before it writes it down, and
+/// that may fail: only the statement's end tells.
+fn switch_to_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let mut switch = conn.prepare("PRAGMA journal_mode = wal")?;
+    let mut rows = switch.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
 }
 
 /// Whether the file is empty, as one transaction sees it. Anything else must be a
