@@ -279,7 +279,10 @@ impl<'c> Writer<'c> {
         loop {
             let stripped = match self.strip_some(&asked) {
                 Ok(stripped) => stripped,
-                Err(error) => return asked.tell(Err(error)),
+                Err(error) => {
+                    self.rest_if_full(&error);
+                    return asked.tell(Err(error));
+                }
             };
             compacted.events += stripped.events;
             if !stripped.more {
