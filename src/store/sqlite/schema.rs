@@ -2,7 +2,7 @@
 //! sets every connection up.
 
 use std::fs::OpenOptions;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -140,6 +140,10 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
     }
     set_wal(conn, path, options)?;
     set_up_writer(conn, options)?;
+    // Before the first commit, which may also move the log into the file.
+    if options.durability == Durability::Full {
+        rewrite_log(conn, path)?;
+    }
     if is_new {
         create(conn, path)?;
         // Unless another process, of a newer release, was faster.
@@ -152,13 +156,46 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
 
 /// Commits a row that changes. A commit that failed may have left frames in the log that
 /// are read back now but are not on the disk; once this commit is flushed they are too,
-/// and what is answered from them holds.
+/// since the log was written again, and what is answered from them holds.
 fn begin_epoch(conn: &mut Connection) -> Result<(), Refusal> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     make_secrets(&transaction).map_err(Refusal::Told)?;
     transaction.execute("UPDATE annalist_meta SET epoch = epoch + 1", [])?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Writes the log once more, byte for byte. When a flush fails, Linux forgets that it was
+/// asked: what it could not bring to the disk is still read, and the next flush says that
+/// all is well. Only what is written again is flushed again, by the next commit.
+///
+/// SQLite keeps no lock on this file that closing it could drop.
+fn rewrite_log(conn: &mut Connection, path: &Path) -> Result<(), Refusal> {
+    // Nobody else writes to the log meanwhile.
+    let _lock = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    rewrite(path).map_err(|error| {
+        let what = "writing the write-ahead log again of";
+        Refusal::Told(at_file(path, StoreErrorKind::Io, what).with_source(error))
+    })
+}
+
+fn rewrite(path: &Path) -> std::io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    let mut log = match OpenOptions::new().read(true).write(true).open(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut part = vec![0; 256 * 1024];
+    loop {
+        let at = log.stream_position()?;
+        let length = log.read(&mut part)?;
+        let Some(read) = part.get(..length).filter(|read| !read.is_empty()) else {
+            return Ok(());
+        };
+        log.seek(SeekFrom::Start(at))?;
+        log.write_all(read)?;
+    }
 }
 
 /// Turns the write-ahead log on. While another process does the same, SQLite says
