@@ -275,6 +275,33 @@ fn every_module_is_on_the_tour_in_floor_order() {
 }
 
 #[test]
+fn the_fault_rig_is_linted_like_the_crate() {
+    let lints = |manifest: &str| {
+        let text = fs::read_to_string(root().join(manifest)).expect("a manifest");
+        let lines = text.lines().skip_while(|line| *line != "[lints.rust]");
+        let lints = lines.take_while(|line| !line.starts_with("[profile"));
+        let lints = lints.filter(|line| !line.contains("unsafe") && !line.is_empty());
+        lints.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let own = lints("Cargo.toml");
+    assert!(own.len() > 5, "no lints found: {own:?}");
+    assert_eq!(lints("tests/power/Cargo.toml"), own);
+}
+
+#[test]
+fn unsafe_code_stands_in_one_file_of_the_fault_rig() {
+    for file in ["src", "tests", "examples", "benches"]
+        .into_iter()
+        .flat_map(files)
+    {
+        let is_unsafe = |line: &str| line.contains(concat!("unsa", "fe ")) && !line.contains('"');
+        let allowed = file.path.ends_with("tests/power/src/vfs.rs");
+        let found = file.code().any(is_unsafe);
+        assert!(!found || allowed, "{} is unsafe", file.path.display());
+    }
+}
+
+#[test]
 fn the_readme_is_short() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     assert!(readme.lines().count() < 200);
