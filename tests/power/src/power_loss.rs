@@ -27,7 +27,7 @@ use crate::recording::{Op, Recording};
 use crate::{drive, folder, number, runtime, seed};
 
 /// Images that are looked at of one workload.
-const IMAGES_OF_WORKLOAD: u64 = 500;
+const IMAGES_OF_WORKLOAD: u64 = 250;
 
 #[derive(Clone, Debug, Default)]
 struct Tally {
