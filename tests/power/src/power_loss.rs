@@ -29,6 +29,9 @@ use crate::{drive, folder, number, runtime, seed};
 /// Images that are looked at of one workload.
 const IMAGES_OF_WORKLOAD: u64 = 250;
 
+/// Images after which a long run says how far it is.
+const PROGRESS_IMAGES: u64 = 50_000;
+
 #[derive(Clone, Debug, Default)]
 struct Tally {
     workloads: u64,
@@ -210,7 +213,12 @@ impl Rig {
             let seed = self.seed.wrapping_add(number);
             println!("with ANNALIST_SEED={seed}: {flaw:?}");
         }
+        let before = all.images;
         all.add(other);
+        if before / PROGRESS_IMAGES < all.images / PROGRESS_IMAGES {
+            let lost = all.lost + all.broken;
+            println!("power_loss: {} images so far, {lost} flaws", all.images);
+        }
         all.images < self.images
     }
 }
