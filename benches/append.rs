@@ -268,7 +268,7 @@ fn stream_number(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
     match found {
         Some(number) => Ok(number),
         None => conn
-            .prepare_cached("INSERT INTO annalist_streams (name) VALUES (?1)")?
+            .prepare_cached("INSERT INTO annalist_streams (name, hash, has_events, has_removals) VALUES (?1, 0, 1, 0)")?
             .insert([name]),
     }
 }

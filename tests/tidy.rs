@@ -45,6 +45,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "leases",
     "names",
     "keys",
+    "tail",
     "transaction",
     "streams",
     "append",
@@ -57,6 +58,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "verify",
     "backup",
     "walk",
+    "info",
     "reader",
     "pool",
 ];

@@ -252,7 +252,9 @@ async fn the_numbers_do_not_run_over() {
     let sql = "SELECT last_recorded_at FROM annalist_head";
     let recorded_at: i64 = conn.query_row(sql, [], |row| row.get(0)).expect("the head");
     let position = i64::MAX - 1;
-    let numbers = [position, recorded_at, 0].map(i64::to_le_bytes).concat();
+    let numbers = [position, recorded_at, 0, 1, 1]
+        .map(i64::to_le_bytes)
+        .concat();
     let sql = "UPDATE annalist_head SET last_position = ?1, checksum = ?2";
     conn.execute(sql, (position, crc32fast::hash(&numbers)))
         .expect("an update");

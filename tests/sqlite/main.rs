@@ -2,13 +2,17 @@
 //! and many callers at once.
 
 #![cfg(feature = "sqlite")]
+#![expect(clippy::indexing_slicing, reason = "a test that is wrong may panic")]
 
 mod backup;
 mod callers;
 mod damage;
 mod file;
+mod flips;
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use annalist::store::sqlite::SqliteOptions;
 use annalist::{NewEvent, Store, StreamId};
@@ -50,4 +54,39 @@ fn stream(name: &str) -> StreamId {
 
 fn event(number: usize) -> NewEvent {
     NewEvent::json("Noted", &json!({ "number": number })).expect("an event")
+}
+
+/// Numbers that look random and are the same for the same seed: splitmix64.
+#[derive(Clone, Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+/// A number that the environment may set.
+fn number<N: FromStr>(variable: &str, default: N) -> N {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is not a number")),
+        Err(_) => default,
+    }
+}
+
+/// The seed of a run, printed so that it can be set again.
+fn seed(test: &str) -> u64 {
+    let seed = number("ANNALIST_SEED", RandomState::new().hash_one(test));
+    println!("{test}: ANNALIST_SEED={seed}");
+    seed
 }

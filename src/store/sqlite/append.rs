@@ -8,20 +8,20 @@ use chrono::{DateTime, Utc};
 use hashlink::LruCache;
 use rusqlite::{Connection, Statement, params};
 
-use super::fault::Failure;
+use super::fault::{Failure, corrupt};
 use super::keys;
 use super::leases;
 use super::names::{Names, type_number};
 use super::removals;
 use super::row::{COLUMNS, Fields, position, stored, version};
-use super::streams::{KnownStream, Streams};
+use super::streams::{Events, KnownStream, Streams};
 use super::transaction::Transaction;
 use crate::ids::{EventType, StreamId};
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest, EventRequest};
 use crate::store::facts::StreamFacts;
 use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::store::verdict::{Sameness, StoredEvent, Target, Verdict, judge, judge_key};
-use crate::version::Version;
+use crate::version::{ExpectedVersion, Version};
 
 /// The statements of an append, and the names that it has looked up.
 pub(super) struct Appender<'c> {
@@ -41,7 +41,7 @@ pub(super) struct Desk<'a, 'c> {
 
 impl Desk<'_, '_> {
     pub(super) fn known(&mut self, stream: &StreamId) -> Result<Option<KnownStream>, Failure> {
-        self.streams.known(stream, self.transaction.any_removals())
+        self.streams.known(stream, self.transaction.head())
     }
 }
 
@@ -94,7 +94,7 @@ impl<'c> Appender<'c> {
         if let (Some(key), Some(anchor)) = (&request.key, request.appends.first()) {
             let number = match desk.known(&anchor.stream)? {
                 Some(stream) => stream.number,
-                None => desk.streams.create(&anchor.stream)?.number,
+                None => desk.streams.create(&anchor.stream, Events::None)?.number,
             };
             keys::insert(self.conn, number, &anchor.stream, key, &receipt)?;
         }
@@ -145,11 +145,42 @@ impl<'c> Appender<'c> {
                 *place = found;
             }
         }
+        if target.stored.is_empty() && self.is_hidden(&target, number)? {
+            let stream = &append.stream;
+            let what = format!("looking up events of stream {stream}, which the index hides");
+            return Err(corrupt(None, what).into());
+        }
         if !target.stored.is_empty() && facts.removed_to > Version::ZERO {
             let stream = &append.stream;
             target.deleted_at = removals::deleted_at(self.conn, number, stream, facts.generation)?;
         }
         Ok(target)
+    }
+
+    /// Whether events that the index of ids does not find stand where they would if they
+    /// had been sent before. Asked before a conflict is told in place of a receipt.
+    fn is_hidden(&self, target: &Target<'_>, number: i64) -> Result<bool, Failure> {
+        let facts = target.facts;
+        let stale = match target.append.expected {
+            ExpectedVersion::Exact(before) if before < facts.version => [Some(before), None],
+            ExpectedVersion::NoStream => [Some(Version::ZERO), Some(facts.removed_to)],
+            _ => return Ok(false),
+        };
+        let Some(first) = target.append.events.first() else {
+            return Ok(false);
+        };
+        let sql = "SELECT EXISTS (SELECT 1 FROM annalist_events \
+                   INDEXED BY annalist_events_by_stream \
+                   WHERE stream = ?1 AND version = ?2 AND +event_id = ?3)";
+        for before in stale.into_iter().flatten() {
+            let version = stored(before.next().get());
+            let params = params![number, version, first.id.as_uuid().as_bytes()];
+            let mut hidden = self.conn.prepare_cached(sql)?;
+            if hidden.query_row(params, |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Where an event that is sent stands already.
@@ -195,8 +226,13 @@ impl<'c> Appender<'c> {
                 continue;
             }
             let stream = match known {
-                Some(stream) => *stream,
-                None => desk.streams.create(&append.stream)?,
+                Some(stream) => {
+                    if stream.facts.version == Version::ZERO {
+                        desk.streams.begin(*stream)?;
+                    }
+                    *stream
+                }
+                None => desk.streams.create(&append.stream, Events::Some)?,
             };
             receipts.push(self.write_stream(desk, append, stream, recorded_at)?);
         }
@@ -242,6 +278,8 @@ impl<'c> Appender<'c> {
                 row.metadata,
             ])?;
         }
+        let end = stored(stream.facts.version.get());
+        desk.transaction.note_end(stream.number, end);
         desk.streams.keep(&append.stream, stream);
         Ok(AppendReceipt {
             stream: append.stream.clone(),
@@ -250,7 +288,7 @@ impl<'c> Appender<'c> {
         })
     }
 
-    fn type_number(&mut self, event_type: &EventType) -> rusqlite::Result<i64> {
+    fn type_number(&mut self, event_type: &EventType) -> Result<i64, Failure> {
         if let Some(number) = self.types.get(event_type) {
             return Ok(*number);
         }

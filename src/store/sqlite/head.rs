@@ -13,29 +13,51 @@ pub(super) struct Head {
     pub(super) position: i64,
     pub(super) recorded_at: i64,
     pub(super) removals: i64,
+    /// The end of the index by stream.
+    pub(super) edge: Edge,
+}
+
+/// The largest number of a stream that has events, and its version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Edge {
+    pub(super) stream: i64,
+    pub(super) version: i64,
 }
 
 /// Reads what [`Head::of`] takes.
-pub(super) const READ: &str =
-    "SELECT last_position, last_recorded_at, removals, checksum FROM annalist_head";
+pub(super) const READ: &str = "SELECT last_position, last_recorded_at, removals, last_stream, last_version, checksum \
+     FROM annalist_head";
 
 /// Writes what [`Head::columns`] gives.
 pub(super) const WRITE: &str = "INSERT OR REPLACE INTO annalist_head \
-     (id, last_position, last_recorded_at, removals, checksum) VALUES (1, ?1, ?2, ?3, ?4)";
+     (id, last_position, last_recorded_at, removals, last_stream, last_version, checksum) \
+     VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)";
 
 impl Head {
     fn checksum(self) -> u32 {
         let mut crc = Hasher::new();
-        for number in [self.position, self.recorded_at, self.removals] {
+        for number in self.numbers() {
             crc.update(&number.to_le_bytes());
         }
         crc.finalize()
     }
 
+    fn numbers(self) -> [i64; 5] {
+        let Edge { stream, version } = self.edge;
+        [
+            self.position,
+            self.recorded_at,
+            self.removals,
+            stream,
+            version,
+        ]
+    }
+
     /// The row's columns, the checksum among them.
-    pub(super) fn columns(self) -> [i64; 4] {
+    pub(super) fn columns(self) -> [i64; 6] {
+        let [position, recorded_at, removals, stream, version] = self.numbers();
         let checksum = self.checksum().into();
-        [self.position, self.recorded_at, self.removals, checksum]
+        [position, recorded_at, removals, stream, version, checksum]
     }
 
     /// The row, if it is what was written.
@@ -45,8 +67,12 @@ impl Head {
                 position: row.get(0)?,
                 recorded_at: row.get(1)?,
                 removals: row.get(2)?,
+                edge: Edge {
+                    stream: row.get(3)?,
+                    version: row.get(4)?,
+                },
             };
-            Ok((head, row.get::<_, u32>(3)?))
+            Ok((head, row.get::<_, u32>(5)?))
         };
         let (head, checksum) = read().map_err(|error| fault(error, "reading the head"))?;
         match head.checksum() == checksum {

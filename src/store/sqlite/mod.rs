@@ -13,6 +13,7 @@
 //! | `job` | what it is asked, and who waits for the answer |
 //! | `head` | how far the store has come |
 //! | `transaction` | the write lock, from BEGIN to COMMIT |
+//! | `tail` | where a stream ends, believed when what stands beside it agrees |
 //! | `streams` | the streams that the writer knows |
 //! | `append` | one commit inside that transaction |
 //! | `keys` | the commit keys that took effect |
@@ -24,6 +25,7 @@
 //! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
+//! | `info` | what a stream is, and which there are |
 //! | `walk` | the numbers of a page, and which one is due |
 //! | `verify` | looks at every row |
 //! | `backup` | copies the file while it is in use |
@@ -72,6 +74,7 @@ mod guard;
 mod head;
 mod hooks;
 mod identity;
+mod info;
 mod inlet;
 mod job;
 mod keys;
@@ -87,6 +90,7 @@ mod row;
 mod schema;
 mod statements;
 mod streams;
+mod tail;
 mod transaction;
 mod verify;
 mod walk;

@@ -5,7 +5,7 @@
 //! what may yet be rolled back, forgets it then.
 
 use hashlink::LruCache;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::fault::{corrupt, fault};
 use super::removals;
@@ -59,12 +59,14 @@ impl Names {
         if let Some(known) = self.streams.get(&number) {
             return Ok(known.clone());
         }
-        let sql = "SELECT name FROM annalist_streams WHERE id = ?1";
-        let id = look_up(conn, sql, number, position)?;
+        let read = "SELECT name, has_removals FROM annalist_streams WHERE id = ?1";
+        let (id, has_removals) = look_up(conn, read, number, position, |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?))
+        })?;
         let id = parse_stream(&id, Some(position))?;
         let removed_to = match self.removals {
             0 => Version::ZERO,
-            _ => version(removals::find(conn, number, &id)?.removed_to),
+            _ => version(removals::find(conn, (number, has_removals), &id)?.removed_to),
         };
         let stream = NamedStream { id, removed_to };
         self.streams.insert(number, stream.clone());
@@ -96,7 +98,7 @@ impl Names {
             return Ok(known.clone());
         }
         let sql = "SELECT name FROM annalist_types WHERE id = ?1";
-        let name = look_up(conn, sql, id, position)?;
+        let name: String = look_up(conn, sql, id, position, |row| row.get(0))?;
         let event_type: EventType = name
             .parse()
             .map_err(|error| corrupt(Some(position), "reading an event type").with_source(error))?;
@@ -105,30 +107,105 @@ impl Names {
     }
 }
 
-fn look_up(conn: &Connection, sql: &str, id: i64, at: Position) -> Result<String, StoreError> {
+fn look_up<T>(
+    conn: &Connection,
+    sql: &str,
+    id: i64,
+    at: Position,
+    row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
     let read = conn
         .prepare_cached(sql)
-        .and_then(|mut names| names.query_row([id], |row| row.get(0)).optional())
+        .and_then(|mut names| names.query_row([id], row).optional())
         .map_err(|error| fault(error, "looking up a name"))?;
     read.ok_or_else(|| corrupt(Some(at), format!("looking up the name numbered {id}")))
 }
 
-/// The number of a stream; none for one that was never written.
-pub(super) fn stream_number(conn: &Connection, stream: &StreamId) -> rusqlite::Result<Option<i64>> {
-    number(
-        conn,
-        "SELECT id FROM annalist_streams WHERE name = ?1",
-        stream.as_str(),
-    )
+/// A stream's row.
+#[derive(Clone, Copy)]
+pub(super) struct StreamRow {
+    pub(super) number: i64,
+    /// Whether it has events.
+    pub(super) has_events: bool,
+    /// Whether something was removed from it, or it was closed.
+    pub(super) has_removals: bool,
+}
+
+/// The CRC-32 of a stream's name, by which it is found a second way.
+pub(super) fn hash(stream: &StreamId) -> u32 {
+    crc32fast::hash(stream.as_str().as_bytes())
+}
+
+/// The row of a stream; none for one that has none.
+///
+/// An index is not believed alone: what it finds must be the row of that name, and what
+/// it does not find must be missing in a second index too.
+pub(super) fn stream_row(
+    conn: &Connection,
+    stream: &StreamId,
+) -> Result<Option<StreamRow>, StoreError> {
+    let find = |index: &str, key: &dyn ToSql| {
+        let by_key = format!(
+            "SELECT r.id, r.name, r.has_events, r.has_removals FROM \
+             (SELECT id FROM annalist_streams WHERE {index} = ?1) AS found \
+             LEFT JOIN annalist_streams AS r ON r.id = found.id"
+        );
+        let mut rows = conn.prepare_cached(&by_key)?;
+        let mut rows = rows.query([key])?;
+        let mut found = Found::Nothing;
+        while let Some(row) = rows.next()? {
+            // The row of another name, or none.
+            if row.get_ref(1)?.as_str_or_null()? != Some(stream.as_str()) {
+                found = Found::Other;
+                continue;
+            }
+            return Ok(Found::Row(StreamRow {
+                number: row.get(0)?,
+                has_events: row.get(2)?,
+                has_removals: row.get(3)?,
+            }));
+        }
+        Ok(found)
+    };
+    let sql = |error| fault(error, "looking up a stream");
+    let damaged = || {
+        let what = format!("looking up stream {stream}, of which two indexes disagree");
+        Err(corrupt(None, what))
+    };
+    match find("name", &stream.as_str()).map_err(sql)? {
+        Found::Row(row) => Ok(Some(row)),
+        Found::Other => damaged(),
+        // Another name may have the same hash.
+        Found::Nothing => match find("hash", &hash(stream)).map_err(sql)? {
+            Found::Row(_) => damaged(),
+            Found::Nothing | Found::Other => Ok(None),
+        },
+    }
+}
+
+/// What an index leads to.
+enum Found {
+    Row(StreamRow),
+    Other,
+    Nothing,
 }
 
 /// The number of an event type.
-pub(super) fn type_number(conn: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    number(conn, "SELECT id FROM annalist_types WHERE name = ?1", name)
-}
-
-fn number(conn: &Connection, sql: &str, name: &str) -> rusqlite::Result<Option<i64>> {
-    conn.prepare_cached(sql)?
-        .query_row([name], |row| row.get(0))
-        .optional()
+pub(super) fn type_number(conn: &Connection, name: &str) -> Result<Option<i64>, StoreError> {
+    let by_name = "SELECT found.id, r.name FROM \
+                   (SELECT id FROM annalist_types WHERE name = ?1) AS found \
+                   LEFT JOIN annalist_types AS r ON r.id = found.id";
+    let read = |row: &Row<'_>| {
+        let found = row.get_ref(1)?.as_str_or_null()?;
+        Ok((row.get(0)?, found == Some(name)))
+    };
+    let found = conn
+        .prepare_cached(by_name)
+        .and_then(|mut types| types.query_row([name], read).optional())
+        .map_err(|error| fault(error, "looking up an event type"))?;
+    match found {
+        None => Ok(None),
+        Some((number, true)) => Ok(Some(number)),
+        Some(_) => Err(corrupt(None, format!("looking up event type {name}"))),
+    }
 }

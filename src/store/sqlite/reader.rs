@@ -9,11 +9,12 @@ use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
 use super::head::Head;
+use super::info::{facts, info, list, one_row};
 use super::keys;
 use super::leases;
-use super::names::{Names, stream_number};
-use super::removals::{self, marker};
-use super::row::{COLUMNS, Fields, parse_stream, position, stored, version};
+use super::names::{Names, StreamRow, stream_row};
+use super::removals::marker;
+use super::row::{COLUMNS, position, stored, version};
 use super::verify::Verifier;
 use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
@@ -45,9 +46,9 @@ impl Reader {
 
     pub(super) fn read_stream(&mut self, query: &StreamQuery) -> Result<StreamPage, StoreError> {
         self.in_transaction(|conn, names| {
-            let number = sql(stream_number(conn, &query.stream))?;
-            let facts = match number {
-                Some(number) => facts(conn, number, &query.stream)?,
+            let row = stream_row(conn, &query.stream)?;
+            let facts = match row {
+                Some(row) => facts(conn, row, &query.stream)?.0,
                 None => StreamFacts::default(),
             };
             if query
@@ -66,7 +67,7 @@ impl Reader {
             let mut scan = query.scan;
             scan.from = scan.from.max(facts.removed_to.next());
             let numbers = numbers(&scan, facts.version);
-            let (Some(number), false) = (number, numbers.is_empty()) else {
+            let (Some(row), false) = (row, numbers.is_empty()) else {
                 return Ok(page);
             };
             let by_version = format!(
@@ -75,7 +76,7 @@ impl Reader {
                 order(scan.direction)
             );
             let mut rows = sql(conn.prepare_cached(&by_version))?;
-            sql(rows.raw_bind_parameter(1, number))?;
+            sql(rows.raw_bind_parameter(1, row.number))?;
             sql(rows.raw_bind_parameter(2, stored(*numbers.start())))?;
             sql(rows.raw_bind_parameter(3, stored(*numbers.end())))?;
             let mut walk = Walk::new(numbers, scan.direction, scan.bounds);
@@ -165,31 +166,13 @@ impl Reader {
         &mut self,
         query: &ListQuery,
     ) -> Result<Vec<StreamInfo>, StoreError> {
-        self.in_transaction(|conn, names| {
-            let after = query.after.as_ref().map_or("", StreamId::as_str);
-            let end = after_prefix(&query.prefix);
-            // A row without events holds nothing but commit keys.
-            let mut rows = sql(conn.prepare_cached(
-                "SELECT s.id, s.name FROM annalist_streams AS s \
-                 WHERE s.name >= ?1 AND s.name > ?2 AND (?3 IS NULL OR s.name < ?3) \
-                 AND EXISTS (SELECT 1 FROM annalist_events AS e WHERE e.stream = s.id) \
-                 ORDER BY s.name LIMIT ?4",
-            ))?;
-            let params = params![query.prefix, after, end, query.streams_max];
-            let found = sql(rows.query_map(params, |row| Ok((row.get(0)?, row.get(1)?))))?;
-            found
-                .map(|row| {
-                    let (number, name): (i64, String) = sql(row)?;
-                    info(conn, names, parse_stream(&name, None)?, Some(number))
-                })
-                .collect()
-        })
+        self.in_transaction(|conn, names| list(conn, names, query))
     }
 
     pub(super) fn stream_info(&mut self, stream: &StreamId) -> Result<StreamInfo, StoreError> {
         self.in_transaction(|conn, names| {
-            let number = sql(stream_number(conn, stream))?;
-            info(conn, names, stream.clone(), number)
+            let row = stream_row(conn, stream)?;
+            info(conn, names, stream.clone(), row)
         })
     }
 
@@ -198,11 +181,9 @@ impl Reader {
         stream: &StreamId,
         id: EventId,
     ) -> Result<Option<RecordedEvent>, StoreError> {
-        self.in_transaction(|conn, names| {
-            let Some(number) = sql(stream_number(conn, stream))? else {
-                return Ok(None);
-            };
-            one_event(conn, names, stream, (number, id))
+        self.in_transaction(|conn, names| match stream_row(conn, stream)? {
+            Some(row) => one_event(conn, names, stream, (row, id)),
+            None => Ok(None),
         })
     }
 
@@ -211,8 +192,8 @@ impl Reader {
         stream: &StreamId,
         key: &str,
     ) -> Result<Option<CommitFound>, StoreError> {
-        self.in_transaction(|conn, _| match sql(stream_number(conn, stream))? {
-            Some(number) => keys::find(conn, number, stream, key),
+        self.in_transaction(|conn, _| match stream_row(conn, stream)? {
+            Some(row) => keys::find(conn, row.number, stream, key),
             None => Ok(None),
         })
     }
@@ -257,118 +238,49 @@ const fn order(direction: Direction) -> &'static str {
     }
 }
 
-/// Where a stream stands.
-fn facts(conn: &Connection, number: i64, stream: &StreamId) -> Result<StreamFacts, StoreError> {
-    let max = "SELECT max(version) FROM annalist_events WHERE stream = ?1";
-    let last: Option<i64> = sql(conn
-        .prepare_cached(max)
-        .and_then(|mut max| max.query_row([number], |row| row.get(0))))?;
-    let removals = removals::find(conn, number, stream)?;
-    Ok(removals.facts(last.map_or(Version::ZERO, version)))
-}
-
-fn info(
-    conn: &Connection,
-    names: &mut Names,
-    stream: StreamId,
-    number: Option<i64>,
-) -> Result<StreamInfo, StoreError> {
-    let (facts, last) = match number {
-        Some(number) => {
-            let last = last_event(conn, names, &stream, number)?;
-            (facts(conn, number, &stream)?, last)
-        }
-        None => (StreamFacts::default(), None),
-    };
-    Ok(StreamInfo {
-        stream,
-        version: facts.version,
-        generation: facts.generation,
-        first_version: facts.first_version(),
-        state: facts.state(),
-        last_position: last.map(|(position, _)| position),
-        last_event: last.map(|(_, id)| id),
-    })
-}
-
 /// An event of a stream, unless it was removed.
 fn one_event(
     conn: &Connection,
     names: &mut Names,
     stream: &StreamId,
-    (number, id): (i64, EventId),
+    (row, id): (StreamRow, EventId),
 ) -> Result<Option<RecordedEvent>, StoreError> {
-    let removed_to = facts(conn, number, stream)?.removed_to;
+    let (facts, _) = facts(conn, row, stream)?;
     let by_id = "WHERE event_id = ?1 AND stream = ?2";
-    let params = params![id.as_uuid().as_bytes(), number];
-    one_row(conn, by_id, params, |fields, checksum| {
+    let params = params![id.as_uuid().as_bytes(), row.number];
+    let found = one_row(conn, by_id, params, |fields, checksum| {
         let event_type = names.verified(conn, (&fields, checksum), stream)?;
-        match version(fields.version) <= removed_to {
+        match version(fields.version) <= facts.removed_to {
             true => Ok(None),
             false => fields.event(stream.clone(), event_type).map(Some),
         }
-    })
-    .map(Option::flatten)
+    })?;
+    match found {
+        Some(event) => Ok(event),
+        None if is_hidden(conn, row.number, facts.version, id)? => {
+            let what = format!("looking up event {id} of stream {stream}, which the index hides");
+            Err(corrupt(None, what))
+        }
+        None => Ok(None),
+    }
 }
 
-/// Position and id of a stream's last event, removed or not.
-fn last_event(
+/// Events of a stream that are looked through for one that the index of ids does not find.
+const LOOKED_THROUGH_MAX: u64 = 10_000;
+
+/// Whether one of the last events of a stream has an id that its index does not find.
+fn is_hidden(
     conn: &Connection,
-    names: &mut Names,
-    stream: &StreamId,
     number: i64,
-) -> Result<Option<(Position, EventId)>, StoreError> {
-    let newest = "WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
-    one_row(conn, newest, [number], |fields, checksum| {
-        names.verified(conn, (&fields, checksum), stream)?;
-        Ok((position(fields.position), fields.id()?))
-    })
-}
-
-fn one_row<T>(
-    conn: &Connection,
-    which: &str,
-    params: impl rusqlite::Params,
-    read: impl FnOnce(Fields<'_>, u32) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM annalist_events {which}");
-    let mut found = sql(conn.prepare_cached(&query))?;
-    let mut rows = sql(found.query(params))?;
-    let Some(row) = sql(rows.next())? else {
-        return Ok(None);
-    };
-    let (fields, checksum) = Fields::of(row)?;
-    read(fields, checksum).map(Some)
-}
-
-/// The smallest text after all that begin with `prefix`; none if there is none.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut end = prefix.to_owned();
-    while let Some(last) = end.pop() {
-        // UTF-8 sorts as its characters do; the range skips the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_after_a_prefix_is_the_next_one_in_byte_order() {
-        for (prefix, end) in [
-            ("account-", Some("account.")),
-            ("a", Some("b")),
-            ("\u{d7ff}", Some("\u{e000}")),
-            ("a\u{10ffff}", Some("b")),
-            ("\u{10ffff}", None),
-            ("", None),
-        ] {
-            assert_eq!(after_prefix(prefix).as_deref(), end, "{prefix:?}");
-        }
-    }
+    version: Version,
+    id: EventId,
+) -> Result<bool, StoreError> {
+    let hidden = "SELECT EXISTS (SELECT 1 FROM annalist_events \
+                  INDEXED BY annalist_events_by_stream \
+                  WHERE stream = ?1 AND version > ?2 AND +event_id = ?3)";
+    let after = version.get().saturating_sub(LOOKED_THROUGH_MAX);
+    let params = params![number, stored(after), id.as_uuid().as_bytes()];
+    sql(conn
+        .prepare_cached(hidden)
+        .and_then(|mut hidden| hidden.query_row(params, |row| row.get(0))))
 }

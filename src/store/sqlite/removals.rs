@@ -64,12 +64,28 @@ fn checksum(stream: &StreamId, numbers: &[i64]) -> u32 {
     crc.finalize()
 }
 
-/// Looks up what was removed from a stream; nothing where there is no row.
+/// Looks up what was removed from a stream, whose row says whether there is something.
 pub(super) fn find(
+    conn: &Connection,
+    (number, has_removals): (i64, bool),
+    stream: &StreamId,
+) -> Result<Removals, StoreError> {
+    match (find_row(conn, number, stream)?, has_removals) {
+        (Some(removals), true) => Ok(removals),
+        (None, false) => Ok(Removals::default()),
+        _ => {
+            let what = format!("looking up what was removed from stream {stream}");
+            Err(corrupt(None, what))
+        }
+    }
+}
+
+/// The row of a stream, if there is one.
+pub(super) fn find_row(
     conn: &Connection,
     number: i64,
     stream: &StreamId,
-) -> Result<Removals, StoreError> {
+) -> Result<Option<Removals>, StoreError> {
     let sql = "SELECT generation, removed_to, compacted_to, closed, checksum \
                FROM annalist_removals WHERE stream = ?1";
     let found = conn
@@ -88,8 +104,8 @@ pub(super) fn find(
         })
         .map_err(|error| fault(error, "looking up what was removed"))?;
     match found {
-        None => Ok(Removals::default()),
-        Some((removals, checksum)) if removals.checksum(stream) == checksum => Ok(removals),
+        None => Ok(None),
+        Some((removals, checksum)) if removals.checksum(stream) == checksum => Ok(Some(removals)),
         Some(_) => {
             let what = format!("checking what was removed from stream {stream}");
             Err(corrupt(None, what))
@@ -98,7 +114,7 @@ pub(super) fn find(
 }
 
 /// Keeps what was removed from a stream, in place of what was kept before. The caller
-/// counts it in the head.
+/// counts it in the head, and says it in the stream's row if it is the first.
 pub(super) fn put(
     conn: &Connection,
     number: i64,

@@ -7,6 +7,7 @@ use super::fault::{Failure, corrupt};
 use super::names::Names;
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position};
+use super::streams::Events;
 use crate::ids::StreamId;
 use crate::store::removal::{RemovalRequest, RemovalVerdict, Removed, judge_removal};
 use crate::version::StreamState;
@@ -28,9 +29,14 @@ pub(super) fn remove(
     desk.transaction.has_room_for(1)?;
     let mut known = match known {
         Some(known) => known,
-        None => desk.streams.create(stream)?,
+        None => desk.streams.create(stream, Events::None)?,
     };
-    let removals = removals::find(conn, known.number, stream)?.after(&after);
+    let found = removals::find_row(conn, known.number, stream)?;
+    if found.is_none() {
+        let first = "UPDATE annalist_streams SET has_removals = 1 WHERE id = ?1";
+        conn.prepare_cached(first)?.execute([known.number])?;
+    }
+    let removals = found.unwrap_or_default().after(&after);
     removals::put(conn, known.number, stream, removals)?;
     desk.transaction.count_removal();
     // Only what removes events is told to followers; closing removes none.
@@ -119,7 +125,7 @@ fn strip_stream(
     stream: &StreamId,
     slice: &mut Slice,
 ) -> Result<(), Failure> {
-    let mut removals = removals::find(conn, number, stream)?;
+    let mut removals = removals::find(conn, (number, true), stream)?;
     let rows = format!(
         "SELECT {COLUMNS} FROM annalist_events \
          WHERE stream = ?1 AND version > ?2 AND version <= ?3 ORDER BY version"

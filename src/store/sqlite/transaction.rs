@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Statement};
 
 use super::fault::{Deadline, Failure, corrupt, fault, is_busy};
-use super::head::{self, Head};
+use super::head::{self, Edge, Head};
 use crate::store::error::StoreError;
 use crate::version::Position;
 
@@ -183,9 +183,16 @@ impl<'c> Transaction<'c> {
         self.head.recorded_at
     }
 
-    /// Whether anything was ever removed, so that it is worth a look.
-    pub(super) fn any_removals(&self) -> bool {
-        self.head.removals > 0
+    /// How far the store has come in this transaction.
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Takes note of where a stream ends now.
+    pub(super) fn note_end(&mut self, stream: i64, version: i64) {
+        if stream >= self.head.edge.stream {
+            self.head.edge = Edge { stream, version };
+        }
     }
 
     /// Counts a change to what is removed, so that other connections notice.

@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, Row, params};
 
 use super::fault::fault;
-use super::head::Head;
+use super::head::{Edge, Head};
 use super::keys;
 use super::leases;
-use super::names::Names;
+use super::names::{Names, hash};
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position, version};
 use crate::ids::StreamId;
@@ -46,6 +46,8 @@ pub(super) struct Verifier {
     part: Part,
     /// The head when the check began.
     head: i64,
+    /// The last stream with events so far.
+    edge: Edge,
     /// The key looked at last.
     last_key: (i64, String),
     report: VerifyReport,
@@ -56,6 +58,7 @@ impl Verifier {
         Self {
             part: Part::Structure,
             head: 0,
+            edge: Edge::default(),
             last_key: (0, String::new()),
             report: VerifyReport::default(),
         }
@@ -200,7 +203,7 @@ impl Verifier {
     }
 
     fn streams(&mut self, conn: &Connection, after: i64) -> Result<Part, StoreError> {
-        let rows = "SELECT s.id, s.name, \
+        let rows = "SELECT s.id, s.name, s.hash, s.has_events, s.has_removals, \
                     (SELECT count(*) FROM annalist_events AS e WHERE e.stream = s.id), \
                     (SELECT max(version) FROM annalist_events AS e WHERE e.stream = s.id), \
                     (SELECT count(*) FROM annalist_markers AS m WHERE m.stream = s.id), \
@@ -211,6 +214,15 @@ impl Verifier {
         let mut next = None;
         while let Some(row) = sql(rows.next())? {
             let number: i64 = sql(row.get(0))?;
+            // Damage would lead round in a circle.
+            if number <= next.unwrap_or(after) {
+                self.note(
+                    None,
+                    None,
+                    format!("stream number {number} is out of order"),
+                );
+                return Ok(Part::Keys);
+            }
             next = Some(number);
             self.report.streams += 1;
             let name: String = sql(row.get(1))?;
@@ -219,7 +231,29 @@ impl Verifier {
                 Err(_) => self.note(None, None, format!("{name:?} is no stream id")),
             }
         }
+        if next.is_none() {
+            self.check_edge(conn)?;
+        }
         Ok(next.map_or(Part::Keys, |after| Part::Streams { after }))
+    }
+
+    /// The last stream, as its row and the head have it.
+    fn check_edge(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        match Head::read(conn) {
+            // What was appended meanwhile is left to the next time.
+            Ok(head)
+                if position(head.position) == position(self.head) && head.edge != self.edge =>
+            {
+                self.note(
+                    None,
+                    None,
+                    "the head of the store names another last stream",
+                );
+            }
+            Ok(_) => {}
+            Err(error) => self.note_error(0, error)?,
+        }
+        Ok(())
     }
 
     fn stream(
@@ -229,11 +263,22 @@ impl Verifier {
         stream: &StreamId,
         row: &Row<'_>,
     ) -> Result<(), StoreError> {
+        let (hashed, has_events, has_removals): (i64, bool, bool) =
+            sql((|| Ok((row.get(2)?, row.get(3)?, row.get(4)?)))())?;
         let (events, last): (i64, Option<i64>) =
-            sql(row.get(2).and_then(|n| Ok((n, row.get(3)?))))?;
+            sql(row.get(5).and_then(|n| Ok((n, row.get(6)?))))?;
         let (markers, marked): (i64, Option<i64>) =
-            sql(row.get(4).and_then(|n| Ok((n, row.get(5)?))))?;
+            sql(row.get(7).and_then(|n| Ok((n, row.get(8)?))))?;
         let last = last.unwrap_or(0);
+        if hashed != i64::from(hash(stream)) || has_events != (events > 0) {
+            self.note(None, Some(stream), "its row does not say what it is");
+        }
+        if has_events {
+            self.edge = Edge {
+                stream: number,
+                version: last,
+            };
+        }
         // Versions are unique and begin at 1, so that their count tells of a hole.
         if events != last {
             self.note(
@@ -242,7 +287,7 @@ impl Verifier {
                 format!("has {events} events and version {last}"),
             );
         }
-        let removals = match removals::find(conn, number, stream) {
+        let removals = match removals::find(conn, (number, has_removals), stream) {
             Ok(removals) => removals,
             Err(error) => {
                 self.note(None, Some(stream), error.context());
@@ -287,6 +332,14 @@ impl Verifier {
             part = Part::Keys;
             self.report.keys += 1;
             let (number, key): (i64, String) = sql(row.get(0).and_then(|n| Ok((n, row.get(1)?))))?;
+            if (number, &key) <= (self.last_key.0, &self.last_key.1) {
+                self.note(
+                    None,
+                    None,
+                    format!("the commit key {key:?} is out of order"),
+                );
+                return Ok(Part::Done);
+            }
             let name: Option<String> = sql(row.get(2))?;
             let last: Option<i64> = sql(row.get(3))?;
             match name.map(|name| parse_stream(&name, None)) {

@@ -67,7 +67,7 @@ impl<'c> Writer<'c> {
         Ok(Self {
             conn,
             transaction: Transaction::new(conn, options.busy_timeout)?,
-            streams: Streams::new(conn, options.streams_cached_max)?,
+            streams: Streams::new(conn, options.streams_cached_max),
             appender: Appender::new(conn)?,
             hooks,
             names: Names::new(),

@@ -17,13 +17,16 @@ CREATE TABLE annalist_meta (
 -- How far the store has come. Invariant: one row; last_position is the largest
 -- position in annalist_events and annalist_markers, last_recorded_at its time, both
 -- moved in the transaction that writes there; removals counts the changes to
--- annalist_removals; checksum covers every column. Positions come from here and not from SQLite, which hands out
--- random numbers after the largest one.
+-- annalist_removals; last_stream is the largest number of a stream that has events,
+-- last_version its version; checksum covers every column. Positions come from here and
+-- not from SQLite, which hands out random numbers after the largest one.
 CREATE TABLE annalist_head (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
     last_position    INTEGER NOT NULL,
     last_recorded_at INTEGER NOT NULL, -- microseconds since 1970
     removals         INTEGER NOT NULL,
+    last_stream      INTEGER NOT NULL,
+    last_version     INTEGER NOT NULL,
     checksum         INTEGER NOT NULL
 ) STRICT;
 
@@ -33,13 +36,22 @@ CREATE TABLE annalist_types (
     name TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- The streams. Invariant: rows are never removed and a name is never changed; the
--- version is not kept here but is the largest in annalist_events, so that an
--- append writes no row per stream.
+-- The streams. Invariant: rows are never removed and a name is never changed; hash is
+-- the CRC-32 of the name; has_events and has_removals say whether annalist_events and
+-- annalist_removals hold rows of it, so that one that does not show is damage. The
+-- version is not kept here but is the largest in annalist_events, so that an append
+-- writes no row per stream.
 CREATE TABLE annalist_streams (
-    id   INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
+    id           INTEGER PRIMARY KEY,
+    name         TEXT    NOT NULL UNIQUE,
+    hash         INTEGER NOT NULL,
+    has_events   INTEGER NOT NULL CHECK (has_events IN (0, 1)),
+    has_removals INTEGER NOT NULL CHECK (has_removals IN (0, 1))
 ) STRICT;
+
+-- Asked where the index of names finds none: that a stream is not there is believed
+-- when both say so.
+CREATE INDEX annalist_streams_by_hash ON annalist_streams (hash);
 
 -- The events. Invariant: positions, together with those of annalist_markers, are
 -- dense from 1 and follow commit order; versions are dense from 1 within a stream;
