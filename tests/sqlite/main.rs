@@ -9,6 +9,7 @@ mod callers;
 mod damage;
 mod file;
 mod flips;
+mod refused;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;

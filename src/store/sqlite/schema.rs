@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
@@ -33,11 +34,16 @@ pub(super) fn open_writer(
     path: &Path,
     options: &SqliteOptions,
 ) -> Result<(Connection, Guard), StoreError> {
-    refuse_old_sqlite(path)?;
+    refuse_old_sqlite(path, rusqlite::version_number())?;
     make_private(path)?;
+    refuse_foreign(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = open(path, flags, options)?;
-    let prepared = prepare(&mut conn, path, options);
+    let prepared = Keeping::log_of(path)
+        .set(&conn)
+        .map_err(Refusal::from)
+        .and_then(|()| prepare(&mut conn, path, options))
+        .and_then(|()| Ok(Keeping::Nothing.set(&conn)?));
     prepared.map_err(|error| match error {
         Refusal::Told(error) => error,
         Refusal::Sqlite(error) => fault(error, &format!("opening {}", path.display())),
@@ -51,6 +57,33 @@ pub(super) fn open_writer(
     Ok((conn, guard))
 }
 
+/// What the last connection leaves beside a file when it closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    /// The write-ahead log, not moved into the file.
+    Log,
+    Nothing,
+}
+
+impl Keeping {
+    /// A log that lies beside a file is kept until the file is found to be ours: what is
+    /// refused is left as it is.
+    fn log_of(path: &Path) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        match Path::new(&log).exists() {
+            true => Self::Log,
+            false => Self::Nothing,
+        }
+    }
+
+    fn set(self, conn: &Connection) -> rusqlite::Result<()> {
+        let keep = self == Self::Log;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
+        Ok(())
+    }
+}
+
 /// Opens a connection that reads. The writer's must be open.
 pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
@@ -59,13 +92,38 @@ pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connec
     Ok(conn)
 }
 
-fn refuse_old_sqlite(path: &Path) -> Result<(), StoreError> {
-    if rusqlite::version_number() >= SQLITE_VERSION_MIN {
+fn refuse_old_sqlite(path: &Path, version: i32) -> Result<(), StoreError> {
+    if version >= SQLITE_VERSION_MIN {
         return Ok(());
     }
     let what =
         "SQLite older than 3.51.3 can corrupt a store; build with rusqlite's `bundled` to open";
     Err(at_file(path, StoreErrorKind::Invalid, what))
+}
+
+/// Refuses a file that belongs to another user: its owner could change it under us, and
+/// reads all that is written to it. Root may open any file.
+#[cfg(unix)]
+fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = std::fs::metadata(path)
+        .map_err(|error| at_file(path, StoreErrorKind::NoAccess, "opening").with_source(error))?
+        .uid();
+    let user = rustix::process::geteuid();
+    if user.is_root() || user.as_raw() == owner {
+        return Ok(());
+    }
+    let what = format!(
+        "opening {}, which belongs to user {owner} while this process is user {user}; run as its \
+         owner, or give it to this user with chown",
+        path.display()
+    );
+    Err(StoreError::new(StoreErrorKind::NoAccess, what))
+}
+
+#[cfg(not(unix))]
+fn refuse_foreign(_: &Path) -> Result<(), StoreError> {
+    Ok(())
 }
 
 /// Makes a new file that its owner alone can read and write; SQLite gives the files that
@@ -81,12 +139,17 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
     new.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
-    match new.open(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(at_file(path, StoreErrorKind::NoAccess, "creating").with_source(error))
+    let made = match new.open(path) {
+        // The umask may have taken from the owner what SQLite needs.
+        #[cfg(unix)]
+        Ok(file) => {
+            use std::os::unix::fs::PermissionsExt;
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))
         }
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
-    }
+    };
+    made.map_err(|error| at_file(path, StoreErrorKind::NoAccess, "creating").with_source(error))
 }
 
 /// The path as every connection opens it: absolute, so that it is no URI to SQLite and
@@ -300,4 +363,26 @@ fn set_cache(conn: &Connection, bytes: usize) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -kib.max(64))?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "trusted_schema", false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_sqlite_is_refused_and_told_what_to_do() {
+        let path = Path::new("bank.db");
+        for version in [SQLITE_VERSION_MIN, SQLITE_VERSION_MIN + 1, 4_000_000] {
+            refuse_old_sqlite(path, version).expect("new enough");
+        }
+        for version in [SQLITE_VERSION_MIN - 1, 3_050_004, 0] {
+            let refused = refuse_old_sqlite(path, version).expect_err("too old");
+            assert_eq!(refused.kind(), StoreErrorKind::Invalid);
+            let told = refused.to_string();
+            assert!(
+                told.contains("bank.db") && told.contains("bundled"),
+                "{told}"
+            );
+        }
+    }
 }
