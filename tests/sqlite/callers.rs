@@ -16,10 +16,10 @@ use rusqlite::Connection;
 use crate::{Place, event, stream};
 
 /// Holds the file's write lock until it is dropped.
-struct Lock(Connection);
+pub(crate) struct Lock(Connection);
 
 impl Lock {
-    fn take(place: &Place) -> Self {
+    pub(crate) fn take(place: &Place) -> Self {
         let conn = place.connect();
         conn.execute_batch("BEGIN IMMEDIATE").expect("the lock");
         Self(conn)

@@ -6,10 +6,14 @@
 
 mod backup;
 mod callers;
+mod clocks;
 mod damage;
+mod dropped;
 mod file;
 mod flips;
+mod overload;
 mod refused;
+mod shutdown;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;

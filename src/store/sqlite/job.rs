@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::fault::Failure;
-use crate::store::commit::CommitRequest;
+use crate::store::commit::{AppendRequest, CommitRequest, EventRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseRequest};
 use crate::store::receipt::Receipt;
@@ -98,6 +98,20 @@ impl Job {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Commit(asked) => asked.request.bytes(),
+            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) => 0,
+        }
+    }
+
+    /// Bytes of memory that it takes up while it waits, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Commit(asked) => {
+                let appends = &asked.request.appends;
+                let events: usize = appends.iter().map(|append| append.events.len()).sum();
+                asked.request.bytes()
+                    + events * size_of::<EventRequest>()
+                    + appends.len() * size_of::<AppendRequest>()
+            }
             Self::Remove(_) | Self::Lease(_) | Self::Compact(_) => 0,
         }
     }

@@ -117,7 +117,7 @@ impl SqliteStore {
     pub(super) async fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         // Told here, and not first when a queue is full: waiting for a place is timed.
         drop(tokio::time::sleep(Duration::ZERO));
-        let (jobs, queue) = queue(options.queue_commits_max);
+        let (jobs, queue) = queue(options.queue_commits_max, options.queue_bytes_max);
         let (opened, is_open) = oneshot::channel();
         let (ending, ended) = watch::channel(false);
         let (here, guests_gone) = here();
@@ -157,7 +157,9 @@ impl SqliteStore {
             let writing = format!("writing to {}", self.path.display());
             StoreError::new(kind, writing)
         };
-        let job = match self.jobs.try_send(job(asked)) {
+        let job = job(asked);
+        let bytes = job.memory_bytes();
+        let job = match self.jobs.try_send(job, bytes) {
             Ok(()) => {
                 // The thread ended in the middle, which only a bug can do.
                 let answer = answer.await;
@@ -168,7 +170,8 @@ impl SqliteStore {
             }
             Err(TrySendError::Full(job)) => job,
         };
-        let sent = tokio::time::timeout(self.options.queue_timeout, self.jobs.send(job));
+        let sent = self.jobs.send(job, bytes);
+        let sent = tokio::time::timeout(self.options.queue_timeout, sent);
         match sent.await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(refused(StoreErrorKind::HandleClosed).into()),

@@ -53,8 +53,12 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Commits that may wait for the writer. Default 4,096.
     pub queue_commits_max: usize,
+    /// Bytes of memory that those commits may take up: payloads, metadata, and what is
+    /// kept beside each event. A commit that is larger alone waits until the queue is
+    /// empty and has it to itself. Default 64 MiB.
+    pub queue_bytes_max: usize,
     /// How long a caller waits for a place in that queue, before it is answered
-    /// with `Overloaded`. Default 5 seconds.
+    /// with `Overloaded`. A caller that waits holds its commit itself. Default 5 seconds.
     pub queue_timeout: Duration,
     /// Commits that are written in one transaction. Default 512.
     pub batch_commits_max: usize,
@@ -87,6 +91,7 @@ impl Default for SqliteOptions {
             durability: Durability::default(),
             busy_timeout: Duration::from_secs(5),
             queue_commits_max: 4_096,
+            queue_bytes_max: 64 * 1024 * 1024,
             queue_timeout: Duration::from_secs(5),
             batch_commits_max: 512,
             batch_bytes_max: 256 * 1024,

@@ -25,7 +25,7 @@ impl Pool {
 
     /// Starts a thread for each connection; also answers what tells when all have ended.
     pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Gone)> {
-        let (jobs, queue) = queue(Self::QUEUED_MAX);
+        let (jobs, queue) = queue(Self::QUEUED_MAX, 0);
         let queue = Arc::new(Mutex::new(queue));
         for (index, conn) in connections.into_iter().enumerate() {
             let queue = Arc::clone(&queue);
@@ -50,11 +50,11 @@ impl Pool {
                 let _ = answer.send(read(reader));
             }
         };
-        match self.jobs.try_send(Box::new(job)) {
+        match self.jobs.try_send(Box::new(job), 0) {
             Ok(()) => answered.await.map_err(|_| closed())?,
             Err(TrySendError::Closed(_)) => Err(closed()),
             Err(TrySendError::Full(job)) => {
-                self.jobs.send(job).await.map_err(|_| closed())?;
+                self.jobs.send(job, 0).await.map_err(|_| closed())?;
                 let answer = self.jobs.answer_or_gone(answered).await;
                 answer.ok_or_else(closed)?
             }
