@@ -40,7 +40,8 @@
 //!   [`Durability`](store::sqlite::Durability).
 //! - An event is recognised by its id within its stream, a commit by its key: sending
 //!   either again writes nothing and answers the first receipt.
-//! - What is stored is under a checksum that every read verifies.
+//! - What is stored is under a checksum that every read verifies, and no index is believed
+//!   alone; what one look cannot see is said in [`store::sqlite`].
 //!
 //! # Choices where the field differs
 //!
