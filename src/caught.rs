@@ -45,6 +45,16 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(run)).map_err(Panicked::new)
 }
 
+/// Lets go of what user code has made, which may panic once more when it goes.
+#[cfg_attr(
+    not(any(test, feature = "sqlite")),
+    expect(dead_code, reason = "for hooks")
+)]
+pub(crate) fn let_go<T>(value: T) {
+    // The message of that panic is nobody's: whoever made the value has been answered.
+    let _ = caught(|| drop(value));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +77,6 @@ mod tests {
             }
         }
         assert!(caught(|| std::panic::panic_any(Bomb)).is_err());
+        let_go(Bomb);
     }
 }

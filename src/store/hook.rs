@@ -25,7 +25,8 @@ pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// - It runs on the thread that everyone's writes wait for, and in the middle of them.
 ///   It may await its [`Tx`] and nothing else: anything else fails the commit.
 /// - It cannot end the transaction, attach files, change settings or write the tables of
-///   the store, whose names begin with `annalist_`. It may read them.
+///   the store, whose names begin with `annalist_`. It may read them; `annalist_head` is
+///   moved when the batch is written, and still tells of the one before.
 /// - It may be called more than once for one commit, whose earlier attempts were undone:
 ///   it must have no effect but by its [`Tx`].
 /// - Hooks are called in the order of [`SqliteOptions::hooks`]; each sees what the ones

@@ -69,7 +69,8 @@ impl Tx<'_> {
     ///
     /// # Errors
     ///
-    /// [`TxError`] when it could not be run, or has more rows.
+    /// [`TxError`] when it could not be run, or has more rows. One that changes rows and
+    /// answers too many has changed them.
     ///
     /// # Cancel safety
     ///
@@ -93,19 +94,17 @@ impl Tx<'_> {
             params: params.to_vec(),
             wants,
         });
-        poll_fn(|_| {
+        poll_fn(|cx| {
             let mut slot = self.line.slot();
-            if let Some(ask) = ask.take() {
-                *slot = Slot::Asked(ask);
-                return Poll::Pending;
-            }
-            match std::mem::take(&mut *slot) {
-                Slot::Answered(answer) => Poll::Ready(answer),
-                other => {
-                    *slot = other;
-                    Poll::Pending
-                }
-            }
+            *slot = match (ask.take(), std::mem::take(&mut *slot)) {
+                (Some(ask), _) => Slot::Asked(ask),
+                (None, Slot::Answered(answer)) => return Poll::Ready(answer),
+                (None, other) => other,
+            };
+            drop(slot);
+            // Whoever drives it needs no waking; what stands between them may.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await
     }
@@ -322,8 +321,8 @@ pub enum TxError {
         /// How many values were given.
         given: usize,
     },
-    /// It is more than one statement, or none.
-    #[error("{sql:?} is not one statement; run each by itself")]
+    /// It is more than one statement, or none, or holds a NUL, where SQL ends.
+    #[error("{sql:?} is not one statement; run each by itself, without a NUL")]
     NotOne {
         /// The statements.
         sql: String,
@@ -422,6 +421,12 @@ mod tests {
                 panic!("when dropped")
             }
         }
+        struct Chain;
+        impl Drop for Chain {
+            fn drop(&mut self) {
+                std::panic::panic_any(Self)
+            }
+        }
 
         let before = drive(
             &mut Tx::new(),
@@ -455,5 +460,13 @@ mod tests {
         );
         let thrown: Result<(), _> = thrown;
         assert!(matches!(thrown, Err(Stopped::Panicked(said)) if said.message.contains("no text")));
+        // Each one that goes throws another.
+        let endless = drive(
+            &mut Tx::new(),
+            |_| Box::pin(async { std::panic::panic_any(Chain) }),
+            count,
+        );
+        let endless: Result<(), _> = endless;
+        assert!(matches!(endless, Err(Stopped::Panicked(_))));
     }
 }

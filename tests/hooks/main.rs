@@ -11,7 +11,9 @@
 
 mod allowed;
 mod alone;
+mod batches;
 mod meddler;
+mod odd;
 mod written;
 
 use std::path::PathBuf;

@@ -1,12 +1,16 @@
 //! A hook is called once for what is written, and for nothing else.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use annalist::store::sqlite::SqliteOptions;
 use annalist::store::{CommitHook, HookResult, Tx};
 use annalist::{
-    Commit, ExpectedVersion, Fingerprint, Metadata, NewEvent, Position, RecordedEvent, Version,
+    Commit, ExpectedVersion, Fingerprint, Metadata, NewEvent, Position, RecordedEvent, Store,
+    StoreErrorKind, Version,
 };
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use rusqlite::Connection;
 
 use crate::meddler::Meddler;
 use crate::{Place, event, open, stream};
@@ -91,6 +95,46 @@ async fn a_repeat_and_a_refusal_call_no_hook() {
     let check = Commit::new().check(stream("a-1"), Version::new(2));
     place.store.commit(check).await.expect("a check");
     assert_eq!(witness.seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_may_be_opened_with_hooks_by_many_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        let opening = (0..4).map(|_| tokio::spawn(open(path.clone(), vec![Arc::new(Meddler)])));
+        let mut stores = Vec::new();
+        for store in join_all(opening).await {
+            stores.push(store.expect("no panic").expect("a store"));
+        }
+        for store in &stores {
+            let (to, noted) = (stream("a-1"), event("Noted", ""));
+            let noted = store.append(&to, ExpectedVersion::Any, [noted]).await;
+            noted.expect("an append");
+        }
+        let conn = Connection::open(&path).expect("a connection");
+        let noted: i64 = conn
+            .query_row("SELECT sum(n) FROM counts", [], |row| row.get(0))
+            .expect("a number");
+        assert_eq!(noted, 4);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_writes_is_busy_for_hooks_too() {
+    let place = Place::with(vec![Arc::new(Meddler)]).await;
+    let conn = place.connect();
+    conn.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let mut options = SqliteOptions::default();
+    options.hooks = vec![Arc::new(Meddler)];
+    options.busy_timeout = Duration::from_millis(20);
+    let refused = Store::open_with(place.path(), options.clone()).await;
+    let refused = refused.expect_err("it is locked");
+    assert_eq!(refused.kind(), StoreErrorKind::Busy, "{refused}");
+    assert!(refused.is_retryable());
+    conn.execute_batch("ROLLBACK").expect("its end");
+    let opened = Store::open_with(place.path(), options).await;
+    opened.expect("it is free");
 }
 
 #[tokio::test]

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use chrono::DateTime;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::append::{Appender, Desk};
 use super::fault::{Failure, corrupt, fault};
 use super::guard::{Guard, Whose};
 use super::remove::remove;
 use super::statements::Statements;
-use crate::caught::caught;
+use crate::caught::{caught, let_go};
 use crate::event::{Metadata, RecordedEvent};
 use crate::store::commit::{CommitRequest, EventRequest};
 use crate::store::error::{AppendError, HookError, StoreError, StoreErrorKind};
@@ -68,8 +68,12 @@ impl<'c> Hooks<'c> {
         let transaction =
             rusqlite::Transaction::new_unchecked(self.conn, TransactionBehavior::Immediate);
         let transaction = transaction.map_err(setting_up)?;
-        // The guard is not told what a table is renamed to.
-        let ours = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'annalist^_%' ESCAPE '^'";
+        // The guard is not told what a table is renamed to, nor to which one it refers: a
+        // row that may not go would keep the store from replacing its own.
+        let ours = "SELECT (SELECT count(*) FROM sqlite_schema \
+                            WHERE name LIKE 'annalist^_%' ESCAPE '^') \
+                         + (SELECT count(*) FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS k \
+                            WHERE k.\"table\" LIKE 'annalist^_%' ESCAPE '^')";
         let conn = self.conn;
         let ours = || {
             conn.query_row(ours, [], |row| row.get::<_, i64>(0))
@@ -84,16 +88,24 @@ impl<'c> Hooks<'c> {
             }
         })?;
         if ours()? != before {
-            let what = "setting up a hook that gives a table a name beginning with annalist_";
+            let what = "setting up a hook that gives a table a name beginning with annalist_, \
+                        or a foreign key to such a table";
             return Err(refused(what));
         }
-        transaction.commit().map_err(setting_up)
+        // What was compiled for setting up may do more than a hook may do later.
+        self.statements.forget();
+        transaction.commit().map_err(|error| {
+            match error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+                true => refused("setting up the hooks").with_source(self.left_open()),
+                false => setting_up(error),
+            }
+        })
     }
 
-    /// Whether each commit must have a transaction to itself, as of the one that is open.
-    pub(super) fn one_at_a_time(&mut self) -> Result<bool, StoreError> {
+    /// Looks at the schema as of the transaction that has just been opened.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
         if self.hooks.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let look = |sql: &str| {
             let mut look = self.conn.prepare_cached(sql)?;
@@ -105,17 +117,27 @@ impl<'c> Hooks<'c> {
             let defers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
             self.defers = look(defers).map_err(sql)? != 0;
             self.schema = schema;
+            self.statements.forget();
         }
-        Ok(self.defers)
+        Ok(())
+    }
+
+    /// Whether each commit must have a transaction to itself.
+    pub(super) fn one_at_a_time(&self) -> bool {
+        self.defers
     }
 
     /// What is told of a transaction that could not commit for its foreign keys.
     pub(super) fn unresolved(&self) -> Option<AppendError> {
+        self.defers.then(|| self.left_open())
+    }
+
+    fn left_open(&self) -> AppendError {
         let names: Vec<_> = self.hooks.iter().map(|hook| name(hook.as_ref())).collect();
-        self.defers.then(|| AppendError::Hook {
+        AppendError::Hook {
             hook: names.join(" or "),
             source: HookError::UnresolvedForeignKey,
-        })
+        }
     }
 
     /// One commit, and the hooks with its events.
@@ -169,16 +191,30 @@ impl<'c> Hooks<'c> {
         self.run("SAVEPOINT annalist_commit")?;
         let written = write(self, &mut desk, appender);
         if let Err(Failure::Refused(AppendError::Hook { .. })) = written {
-            self.run("ROLLBACK TO annalist_commit")?;
             desk.transaction.back_to(mark);
             desk.streams.forget();
             appender.forget();
         }
-        // What was refused otherwise has written nothing; what is broken is rolled back.
-        if let Ok(_) | Err(Failure::Refused(_)) = written {
-            self.run("RELEASE annalist_commit")?;
+        match self.settle(&written) {
+            Ok(()) => written,
+            Err(error) => {
+                let_go(written);
+                Err(error.into())
+            }
         }
-        written
+    }
+
+    fn settle<T>(&self, written: &Result<T, Failure>) -> rusqlite::Result<()> {
+        match written {
+            Err(Failure::Refused(AppendError::Hook { .. })) => {
+                self.run("ROLLBACK TO annalist_commit")?;
+                self.run("RELEASE annalist_commit")
+            }
+            // What was refused otherwise has written nothing.
+            Ok(_) | Err(Failure::Refused(_)) => self.run("RELEASE annalist_commit"),
+            // The transaction is rolled back.
+            Err(Failure::Broken(_) | Failure::Ended(_)) => Ok(()),
+        }
     }
 
     fn run(&self, sql: &str) -> rusqlite::Result<()> {
@@ -212,6 +248,7 @@ impl<'c> Hooks<'c> {
         );
         self.guard.now(Whose::Ours);
         if let Some(broken) = broken {
+            let_go(ended);
             return Err(Failure::Broken(broken));
         }
         let stopped = |source| AppendError::Hook {
@@ -219,6 +256,7 @@ impl<'c> Hooks<'c> {
             source,
         };
         if self.conn.is_autocommit() {
+            let_go(ended);
             return Err(Failure::Ended(stopped(HookError::EndedTransaction)));
         }
         let why = match ended {

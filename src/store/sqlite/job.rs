@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::fault::Failure;
+use crate::caught::let_go;
 use crate::store::commit::{AppendRequest, CommitRequest, EventRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseRequest};
@@ -58,6 +59,9 @@ impl<Q, A> Asked<Q, A> {
         &mut self,
         run: impl FnOnce(&Q, DateTime<Utc>) -> Result<A, Failure>,
     ) -> Result<(), StoreError> {
+        // Of an earlier attempt, which was undone.
+        let_go(self.decided.take());
+        self.blamed = None;
         self.decided = Some(match run(&self.request, self.now) {
             Ok(answer) => Ok(answer),
             Err(Failure::Refused(error)) => Err(error),
@@ -78,13 +82,21 @@ impl<Q, A> Asked<Q, A> {
 
     pub(super) fn tell(mut self, told: Result<A, StoreError>) {
         let blamed = self.blamed.take();
-        self.send(told.map_err(|error| blamed.unwrap_or_else(|| error.into())));
+        self.send(told.map_err(|error| match (error.kind(), blamed) {
+            // What may have been written matters more than whose fault it is.
+            (StoreErrorKind::Unknown, _) | (_, None) => error.into(),
+            (_, Some(blamed)) => blamed,
+        }));
     }
 
-    fn send(self, told: Result<A, AppendError>) {
+    /// What a hook said may be in what is told, and in what is not told after all.
+    fn send(mut self, told: Result<A, AppendError>) {
+        let_go(self.decided.take());
         let _request = self.request;
         // A caller that is gone learns the outcome by asking the same again.
-        let _ = self.caller.send(Answer { told, _request });
+        if let Err(unheard) = self.caller.send(Answer { told, _request }) {
+            let_go(unheard);
+        }
     }
 }
 
@@ -153,5 +165,52 @@ impl Job {
             Self::Lease(asked) => asked.tell(Err(error)),
             Self::Compact(asked) => asked.tell(Err(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::error::HookError;
+
+    fn at_fault() -> AppendError {
+        AppendError::Hook {
+            hook: "counts".to_owned(),
+            source: HookError::EndedTransaction,
+        }
+    }
+
+    /// What the caller is told after an attempt that was at fault.
+    fn told(go_on: impl FnOnce(Asked<(), ()>)) -> &'static str {
+        let (mut asked, mut answer) = Asked::new((), DateTime::UNIX_EPOCH);
+        let ended = asked.decide(|(), _| Err(Failure::Ended(at_fault())));
+        assert!(ended.is_err());
+        go_on(asked);
+        let answer = answer.try_recv().expect("an answer");
+        answer.told.err().map_or("done", |error| error.code())
+    }
+
+    fn error(kind: StoreErrorKind) -> StoreError {
+        StoreError::new(kind, "committing")
+    }
+
+    #[test]
+    fn who_was_at_fault_is_told_so_unless_the_outcome_is_unknown() {
+        use StoreErrorKind::{Io, Unknown};
+
+        assert_eq!(told(|asked| asked.tell(Err(error(Io)))), "hook_failed");
+        let unknown = told(|asked| asked.tell(Err(error(Unknown))));
+        assert_eq!(unknown, "unknown_outcome");
+    }
+
+    #[test]
+    fn an_attempt_that_went_well_makes_up_for_the_one_before() {
+        let well = |mut asked: Asked<(), ()>| {
+            asked.decide(|(), _| Ok(())).expect("no fault");
+            asked
+        };
+        assert_eq!(told(|asked| well(asked).answer()), "done");
+        let full = error(StoreErrorKind::DiskFull);
+        assert_eq!(told(|asked| well(asked).tell(Err(full))), "disk_full");
     }
 }

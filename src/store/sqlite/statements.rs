@@ -27,12 +27,20 @@ struct Prepared<'c> {
 
 impl<'c> Statements<'c> {
     const KEPT_MAX: usize = 64;
+    /// Text with values written into it may be of any length, and never comes again.
+    const KEPT_SQL_BYTES_MAX: usize = 16 * 1024;
 
     pub(super) fn new(conn: &'c Connection) -> Self {
         Self {
             conn,
             kept: LruCache::new(Self::KEPT_MAX),
         }
+    }
+
+    /// Forgets what was compiled for another schema, or for other rights: its columns may
+    /// be others now.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
     }
 
     /// Runs one statement of a hook. A database that fails is told whatever the hook
@@ -46,7 +54,10 @@ impl<'c> Statements<'c> {
         if self.conn.is_autocommit() || broken.is_some() {
             return Err(TxError::Ended);
         }
-        let answer = self.prepared(ask).and_then(|prepared| prepared.run(ask));
+        let answer = match ask.sql.len() > Self::KEPT_SQL_BYTES_MAX {
+            true => Prepared::new(self.conn, ask).and_then(|mut prepared| prepared.run(ask)),
+            false => self.prepared(ask).and_then(|prepared| prepared.run(ask)),
+        };
         answer.map_err(|error| match error {
             Unrun::Told(error) => error,
             Unrun::Sqlite(error) => told(ask, error, broken),
@@ -114,6 +125,9 @@ impl<'c> Prepared<'c> {
                 sql: ask.sql.clone(),
             })
         };
+        if ask.sql.contains('\0') {
+            return Err(not_one());
+        }
         let mut statements = Batch::new(conn, &ask.sql);
         let statement = statements.next()?.ok_or_else(not_one)?;
         if statements.next()?.is_some() {
@@ -153,8 +167,12 @@ impl<'c> Prepared<'c> {
             })
         })?;
         let values = params_from_iter(values);
-        if ask.wants == Wants::Count && self.columns.is_empty() {
-            return Ok(Answer::Count(self.statement.execute(values)? as u64));
+        if ask.wants == Wants::Count {
+            let changed = match self.columns.is_empty() {
+                true => self.statement.execute(values)? as u64,
+                false => count(&mut self.statement.query(values)?)?,
+            };
+            return Ok(Answer::Count(changed));
         }
         let columns = Arc::clone(&self.columns);
         let rows = read(&mut self.statement.query(values)?, &columns)?;
@@ -164,6 +182,14 @@ impl<'c> Prepared<'c> {
             })
         })
     }
+}
+
+fn count(rows: &mut Rows<'_>) -> rusqlite::Result<u64> {
+    let mut count = 0;
+    while rows.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// All rows, or none if there are too many.

@@ -115,10 +115,7 @@ impl<'c> Writer<'c> {
         if let Err(error) = self.begin() {
             return self.refuse_waiting(first, waiting, queue, &error);
         }
-        let alone = match self.hooks.one_at_a_time() {
-            Ok(alone) => alone,
-            Err(error) => return self.one_by_one(vec![first], &error),
-        };
+        let alone = self.hooks.one_at_a_time();
         let mut batch: Vec<Job> = Vec::with_capacity(waiting + 1);
         let mut bytes = 0;
         let mut next = Some(first);
@@ -140,7 +137,12 @@ impl<'c> Writer<'c> {
         if self.transaction.begin()? == Kept::Stale {
             self.streams.forget();
         }
-        Ok(())
+        let looked = self.hooks.look();
+        if looked.is_err() {
+            // The error that is told is the first one.
+            let _ = self.roll_back();
+        }
+        looked
     }
 
     /// Does one job in the open transaction; an error is SQLite's.
