@@ -11,6 +11,7 @@ mod damage;
 mod dropped;
 mod file;
 mod flips;
+mod leases;
 mod overload;
 mod refused;
 mod shutdown;

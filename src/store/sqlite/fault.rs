@@ -8,7 +8,8 @@ use rusqlite::ErrorCode;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::version::Position;
 
-/// Turns an error of SQLite into one of the store: `doing` says at what.
+/// Turns an error of SQLite into one of the store: `doing` says at what. A row that is
+/// not there or cannot be read is damage, where the caller has not asked whether it is.
 ///
 /// Not for an error of COMMIT, which may leave the outcome unknown: see
 /// [`at_commit`].
@@ -20,6 +21,7 @@ pub(super) fn fault(error: rusqlite::Error, doing: &str) -> StoreError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
             StoreErrorKind::Corrupt { position: None }
         }
+        None if is_unreadable(&error) => StoreErrorKind::Corrupt { position: None },
         Some(ErrorCode::NotADatabase) => StoreErrorKind::NotAStore,
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             StoreErrorKind::NoAccess
@@ -27,6 +29,19 @@ pub(super) fn fault(error: rusqlite::Error, doing: &str) -> StoreError {
         _ => StoreErrorKind::Io,
     };
     StoreError::new(kind, doing).with_source(error)
+}
+
+/// Whether a row that was found is not what was written, or none was found.
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Is;
+    matches!(
+        error,
+        Is::QueryReturnedNoRows
+            | Is::InvalidColumnType(..)
+            | Is::IntegralValueOutOfRange(..)
+            | Is::FromSqlConversionFailure(..)
+            | Is::Utf8Error(..)
+    )
 }
 
 /// Whether another connection holds what was asked for.

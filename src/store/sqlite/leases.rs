@@ -86,11 +86,11 @@ pub(super) fn damaged(conn: &Connection) -> Result<Vec<String>, StoreError> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(LeaseState, u32)> {
-    let micros = row.get(1)?;
-    let beyond = || rusqlite::Error::IntegralValueOutOfRange(1, micros);
+    let (token, micros) = (row.get(0)?, row.get(1)?);
+    let beyond = rusqlite::Error::IntegralValueOutOfRange;
     let state = LeaseState {
-        token: FencingToken::new(row.get::<_, i64>(0)?.unsigned_abs()),
-        expires_at: DateTime::from_timestamp_micros(micros).ok_or_else(beyond)?,
+        token: FencingToken::new(u64::try_from(token).map_err(|_| beyond(0, token))?),
+        expires_at: DateTime::from_timestamp_micros(micros).ok_or_else(|| beyond(1, micros))?,
         released: row.get(2)?,
     };
     Ok((state, row.get(3)?))
