@@ -13,10 +13,13 @@ pub(super) const SCHEMA_VERSION: u32 = 2;
 /// that was released is never changed.
 const STEPS: &[&str] = &[include_str!("migrations/2.sql")];
 
-/// The version of the schema in a file that is a store.
+/// The version of the schema in a file that is a store. The first one was 1.
 pub(super) fn found(conn: &Connection) -> rusqlite::Result<u32> {
     let sql = "SELECT schema_version FROM annalist_meta";
-    conn.query_row(sql, [], |row| row.get(0))
+    match conn.query_row(sql, [], |row| row.get(0))? {
+        0 => Err(rusqlite::Error::IntegralValueOutOfRange(0, 0)),
+        found => Ok(found),
+    }
 }
 
 /// Takes every step that is left. The caller has refused a newer file.
