@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use annalist::{Position, Receipt};
+use annalist::{FencingToken, Position, Receipt, Version};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Name, Rules};
@@ -48,6 +49,12 @@ pub(crate) enum Role {
     },
     /// Reads everything in small pages, one for each line that it is given.
     Read,
+    /// Takes so many turns: acquires the lease, reads the stream's version, appends upon it
+    /// under the lease's token, gives the lease back.
+    Turns { turns: u32, rest_ms_max: u64 },
+    /// Acquires the lease for so long, and appends under its token when it is told to; then,
+    /// having lost it, acquires it again and appends.
+    Hold { ms: u64 },
 }
 
 /// One line of a worker.
@@ -62,6 +69,15 @@ pub(crate) enum Line {
         events: usize,
         last: Position,
     },
+    /// It was granted the lease.
+    Holds(Held),
+    /// It has appended under this token, to this version.
+    Turn {
+        token: FencingToken,
+        version: Version,
+    },
+    /// Its append was refused: its lease is lost.
+    Lost,
     /// It has stopped as it should.
     Done(Figures),
 }
@@ -89,6 +105,13 @@ impl Ack {
     pub(crate) fn name(&self) -> Name {
         self.name.parse().expect("a name")
     }
+}
+
+/// A lease that a worker was granted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) token: FencingToken,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 /// What a worker met on its way.
@@ -159,6 +182,13 @@ impl Worker {
         let said = [self.line(), self.line()];
         let opened = matches!(said, [Some(Line::Opening), Some(Line::Opened)]);
         assert!(opened, "{said:?}");
+    }
+
+    /// Stops the process where it is, or lets it continue.
+    pub(crate) fn signal(&self, signal: &str) {
+        let mut kill = Command::new("sh");
+        kill.args(["-c", &format!("kill -{signal} {}", self.process.id())]);
+        assert!(kill.status().expect("a shell").success());
     }
 
     /// Kills the process, and answers what it was still heard saying.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `shared` | four processes write the same streams: nothing lost, nothing twice |
 //! | `killed` | a process killed under load loses nothing that it was told |
+//! | `leases` | processes take turns under a lease; who was overtaken writes nothing |
 //! | `log_bound` | a slow reader does not let the write-ahead log grow |
 //!
 //! A worker process is this test binary, started again to run [`worker`] alone. It
@@ -14,7 +15,7 @@
 //! 100 kills and 8,000 appends in `cargo test`. The long run:
 //!
 //! ```text
-//! ANNALIST_PROCESS_APPENDS=10000 ANNALIST_KILLS=5000 ANNALIST_PAYLOAD_MIB=4096 \
+//! ANNALIST_PROCESS_APPENDS=10000 ANNALIST_KILLS=5000 ANNALIST_PAYLOAD_MIB=4096 ANNALIST_TURNS=1000 \
 //!     cargo test --release --test processes -- --nocapture
 //! ```
 //!
@@ -25,6 +26,7 @@
 
 mod child;
 mod killed;
+mod leases;
 mod ledger;
 mod log_bound;
 mod plan;

@@ -19,6 +19,7 @@ use serde_json::to_string;
 use tokio::runtime::Builder;
 
 use crate::child::{Ack, Figures, Line, MARK, Role, Spec};
+use crate::leases;
 use crate::plan::{Dice, Keys, Name, Planned};
 
 /// Runs the role that the parent gave.
@@ -48,6 +49,10 @@ pub(crate) fn run(spec: &Spec) {
                 load(spec, &store, callers, commits, rest).await
             }
             Role::Read => read(&store).await,
+            Role::Turns { turns, rest_ms_max } => {
+                leases::take_turns(spec, &store, turns, rest_ms_max).await
+            }
+            Role::Hold { ms } => leases::hold(&store, Duration::from_millis(ms)).await,
         };
         store.close().await.expect("a clean close");
         say(&Line::Done(figures));
@@ -55,7 +60,7 @@ pub(crate) fn run(spec: &Spec) {
 }
 
 /// One line, whole, as soon as it is true.
-fn say(line: &Line) {
+pub(crate) fn say(line: &Line) {
     println!("{MARK}{}", to_string(line).expect("JSON"));
 }
 
