@@ -87,7 +87,7 @@
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
 //! | | **for people and tests** |
 //! | `tool` | the command line `annalist` as a library (feature `tool`) |
-//! | `testkit` | the contract of a backend as data, a checker of recorded histories, and a clock that you set (feature `testkit`) |
+//! | `testkit` | given/when/then for commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
 //!
 //! # Features
 //!

@@ -28,7 +28,7 @@ pub struct Dispatch<C: Command> {
     pub(super) bus: CommandBus,
     pub(super) key: String,
     pub(super) command: C,
-    pub(super) options: DispatchOptions,
+    pub(crate) options: DispatchOptions,
     pub(super) on_conflict: OnConflict<C>,
 }
 

@@ -1,5 +1,5 @@
-//! What a test needs: the contract as data, a clock that you set, and a judge of
-//! what concurrent clients were answered.
+//! What a test needs: scenarios for aggregates and their commands, the contract as data,
+//! a clock that you set, and a judge of what concurrent clients were answered.
 //!
 //! Behind the feature `testkit`; nothing of it is in a release build that does not
 //! ask for it.
@@ -7,3 +7,4 @@
 pub mod clock;
 pub mod contract;
 pub mod history;
+pub mod scenario;
