@@ -85,6 +85,7 @@
 //! | | **aggregates: loaded, decided, saved** |
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
+//! | [`domain`] | the one registry, for commands and aggregates that come as text: [`Domain`], [`AnyCommand`] |
 //! | | **for people and tests** |
 //! | `tool` | the command line `annalist` as a library (feature `tool`) |
 //! | `testkit` | given/when/then for commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
@@ -103,6 +104,7 @@ mod clock;
 mod codec;
 pub mod command;
 mod conflict;
+pub mod domain;
 mod event;
 mod ids;
 mod payload;
@@ -130,6 +132,10 @@ pub use command::{
 pub use conflict::{
     ConflictKind, ConflictReason, ConflictReport, Conflicts, Policy, UnseenEvent, UnseenEvents,
     VersionConflict,
+};
+pub use domain::{
+    AnyCommand, AnyDispatch, AnyDispatchError, AnyEvent, AnyLoaded, AnyOutcome, Domain,
+    DomainError, InvalidDomain,
 };
 pub use event::{InvalidEvent, Metadata, NewEvent, RecordedEvent};
 pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};

@@ -21,6 +21,7 @@ const ROOMS: &[&str] = &[
     "store",
     "repository",
     "command",
+    "domain",
     "tool",
     "testkit",
 ];

@@ -7,6 +7,7 @@ use super::story;
 use crate::aggregate::Aggregate;
 use crate::codec::Codec;
 use crate::command::{Command, CommandBus, Decision};
+use crate::domain::error::chain;
 use crate::event::NewEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::Store;
@@ -46,7 +47,7 @@ impl Deed {
             let id = EventId::derived("scenario", &format!("{ids} {}", stored.len()));
             match codec.encode(&event) {
                 Ok(event) => stored.push(event.with_id(id)),
-                Err(error) => panic!("an event of the scenario: {}", story::chain(&error)),
+                Err(error) => panic!("an event of the scenario: {}", chain(&error)),
             }
         }
         Self::store(stored)
@@ -58,21 +59,21 @@ impl Deed {
         let told: Vec<_> = events.iter().map(story::Told::of_new).collect();
         Self::new(story::list(&told), |store, stream| async move {
             let appended = store.append(&stream, ExpectedVersion::Any, events).await;
-            appended.map(|_| ()).map_err(|error| story::chain(&error))
+            appended.map(|_| ()).map_err(|error| chain(&error))
         })
     }
 
     pub(super) fn delete() -> Self {
         Self::new("deleted", |store, stream| async move {
             let deleted = store.delete(&stream, ExpectedVersion::Any).await;
-            deleted.map(|_| ()).map_err(|error| story::chain(&error))
+            deleted.map(|_| ()).map_err(|error| chain(&error))
         })
     }
 
     pub(super) fn close() -> Self {
         Self::new("closed", |store, stream| async move {
             let closed = store.close_stream(&stream, ExpectedVersion::Any).await;
-            closed.map(|_| ()).map_err(|error| story::chain(&error))
+            closed.map(|_| ()).map_err(|error| chain(&error))
         })
     }
 
@@ -90,7 +91,7 @@ impl Deed {
                     Err("nothing is left to do for it".to_owned())
                 }
                 Ok(_) => Ok(()),
-                Err(error) => Err(story::chain(&error)),
+                Err(error) => Err(chain(&error)),
             }
         })
     }

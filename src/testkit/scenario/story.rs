@@ -1,7 +1,6 @@
 //! How a scenario is told when it does not end as expected: plain text for a person, from
 //! plain data. It decides nothing, and no user code that panics ends it.
 
-use std::error::Error;
 use std::fmt;
 
 use serde::Serialize;
@@ -12,6 +11,7 @@ use crate::caught::caught;
 use crate::codec::Codec;
 use crate::command::{Command, DispatchOptions, Seen};
 use crate::conflict::changed_fields;
+use crate::domain::error::chain;
 use crate::event::NewEvent;
 
 /// An event by its type and its JSON.
@@ -91,17 +91,6 @@ pub(super) fn options(options: &DispatchOptions) -> String {
         told.push("its outcome recorded".to_owned());
     }
     told.join(", ")
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    told
 }
 
 /// The JSON of something, if it has one.

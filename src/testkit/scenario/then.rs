@@ -7,6 +7,7 @@ use super::story::{self, Story, Told};
 use crate::aggregate::Aggregate;
 use crate::caught::caught;
 use crate::command::{Command, Decision, DispatchError, EventOf, Outcome};
+use crate::domain::error::chain;
 use crate::event::RecordedEvent;
 use crate::repository::{LoadError, Loaded};
 
@@ -55,7 +56,7 @@ impl<C: Command> Then<C> {
                 Ok(()) => return self,
                 Err(panic) => panic.message,
             },
-            Err(error) => story::chain(error),
+            Err(error) => chain(error),
         };
         self.fail(expected, |story| story.line("problem", problem))
     }
@@ -186,9 +187,9 @@ impl<C: Command> Then<C> {
                 let (how, events) = (word(outcome.decided_by), counted(outcome.events.len()));
                 format!("{how} with {events}, version {}{attempts}", outcome.version)
             }
-            Err(DispatchError::Rejected(why)) => format!("rejected: {}", story::chain(why)),
+            Err(DispatchError::Rejected(why)) => format!("rejected: {}", chain(why)),
             Err(DispatchError::Conflict(_)) => "a conflict".to_owned(),
-            Err(error) => format!("the error {}: {}", error.code(), story::chain(error)),
+            Err(error) => format!("the error {}: {}", error.code(), chain(error)),
         }
     }
 }
@@ -205,7 +206,7 @@ fn state<A: Aggregate>(loaded: &Result<Loaded<A>, LoadError>) -> String {
             Some(state) => format!("{state} at version {}", at.version),
             None => format!("a state without JSON at version {}", at.version),
         },
-        Err(error) => format!("it cannot be loaded: {}", story::chain(error)),
+        Err(error) => format!("it cannot be loaded: {}", chain(error)),
     }
 }
 

@@ -1,0 +1,256 @@
+//! A command without its type, and its way to the bus. The loop is the bus's: what is
+//! said here is handed to the [`Dispatch`](crate::Dispatch) of the command's own type.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use serde::de::DeserializeOwned;
+
+use super::answer::{AnyDispatchError, AnyOutcome, Telling};
+use super::error::DomainError;
+use crate::aggregate::{Aggregate, stream_id};
+use crate::caught::caught;
+use crate::command::{Command, CommandBus, DispatchError, DispatchOptions, InvalidDispatch, Seen};
+use crate::event::Metadata;
+use crate::token::VersionToken;
+use crate::version::Version;
+
+/// A command whose type is not known any more, as [`Domain::decode`](super::Domain::decode)
+/// answers it.
+pub struct AnyCommand {
+    name: String,
+    category: &'static str,
+    command: Box<dyn Erased>,
+}
+
+impl AnyCommand {
+    /// Forgets the type of a command.
+    #[must_use]
+    pub fn new<C: Command>(command: C) -> Self {
+        Self {
+            name: command.name().to_owned(),
+            category: C::Aggregate::CATEGORY,
+            command: Box::new(command),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The category of its aggregates.
+    #[must_use]
+    pub const fn category(&self) -> &'static str {
+        self.category
+    }
+
+    pub(super) fn decode<C>(json: &[u8]) -> Result<Self, DomainError>
+    where
+        C: Command + DeserializeOwned,
+    {
+        let command = caught(|| serde_json::from_slice::<C>(json))?;
+        let malformed = |source| DomainError::Malformed {
+            command: C::NAME,
+            source,
+        };
+        command.map(Self::new).map_err(malformed)
+    }
+}
+
+impl fmt::Debug for AnyCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.name, self.category)
+    }
+}
+
+impl CommandBus {
+    /// Sends a command whose type is not known to an aggregate of its category, by the key
+    /// of its stream. Await what it answers; before that, say more about it.
+    ///
+    /// ```
+    /// # use annalist::{Aggregate, Command, CommandBus, Store};
+    /// # use annalist::domain::AnyCommand;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Clone, Serialize, Deserialize)]
+    /// # enum SeatEvent { Booked }
+    /// # #[derive(Default, Clone, Serialize, Deserialize)]
+    /// # struct Seat { taken: bool }
+    /// # impl Aggregate for Seat {
+    /// #     const CATEGORY: &'static str = "seat";
+    /// #     type Event = SeatEvent;
+    /// #     fn apply(&mut self, SeatEvent::Booked: &SeatEvent) { self.taken = true; }
+    /// # }
+    /// # #[derive(Debug, thiserror::Error)]
+    /// # #[error("the seat is taken")]
+    /// # struct Taken;
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Book;
+    /// # impl Command for Book {
+    /// #     type Aggregate = Seat;
+    /// #     type Rejection = Taken;
+    /// #     const NAME: &'static str = "book";
+    /// #     fn decide(&self, seat: &Seat) -> Result<Vec<SeatEvent>, Taken> {
+    /// #         if seat.taken { Err(Taken) } else { Ok(vec![SeatEvent::Booked]) }
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = CommandBus::new(Store::memory());
+    /// bus.dispatch_any("12a", AnyCommand::new(Book)).await?;
+    ///
+    /// let refused = bus.dispatch_any("12a", AnyCommand::new(Book)).await.unwrap_err();
+    /// assert_eq!(refused.code, "rejected");
+    /// assert_eq!(refused.rejection.as_deref(), Some("the seat is taken"));
+    /// # Ok(()) }
+    /// ```
+    pub fn dispatch_any(&self, key: impl fmt::Display, command: AnyCommand) -> AnyDispatch {
+        AnyDispatch {
+            bus: self.clone(),
+            key: key.to_string(),
+            command,
+            options: DispatchOptions::default(),
+            telling: Telling::default(),
+        }
+    }
+}
+
+/// A command whose type is not known, about to be sent: [`Dispatch`](crate::Dispatch)
+/// without the type. It is sent when it is awaited.
+///
+/// # Errors
+///
+/// Awaiting it answers [`AnyDispatchError`] when there is no outcome.
+///
+/// # Cancel safety
+///
+/// As that of [`Dispatch`](crate::Dispatch).
+#[must_use = "a command is sent when it is awaited"]
+pub struct AnyDispatch {
+    bus: CommandBus,
+    key: String,
+    command: AnyCommand,
+    options: DispatchOptions,
+    telling: Telling,
+}
+
+impl AnyDispatch {
+    /// As [`Dispatch::command_id`](crate::Dispatch::command_id).
+    pub fn command_id(mut self, id: impl Into<String>) -> Self {
+        self.options.command_id = Some(id.into());
+        self
+    }
+
+    /// As [`Dispatch::expecting`](crate::Dispatch::expecting).
+    pub fn expecting(mut self, version: Version) -> Self {
+        self.options.seen = Seen::Exactly(version);
+        self
+    }
+
+    /// As [`Dispatch::expecting_token`](crate::Dispatch::expecting_token).
+    pub fn expecting_token(mut self, token: VersionToken) -> Self {
+        self.options.seen = Seen::Token(token);
+        self
+    }
+
+    /// As [`Dispatch::based_on`](crate::Dispatch::based_on).
+    pub fn based_on(mut self, version: Version) -> Self {
+        self.options.seen = Seen::LongAgo(version);
+        self
+    }
+
+    /// As [`Dispatch::metadata`](crate::Dispatch::metadata).
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.options.metadata = metadata;
+        self
+    }
+
+    /// As [`Dispatch::deadline`](crate::Dispatch::deadline).
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.options.deadline = Some(after);
+        self
+    }
+
+    /// As [`Dispatch::repairing`](crate::Dispatch::repairing).
+    pub fn repairing(mut self) -> Self {
+        self.options.repairing = true;
+        self
+    }
+
+    /// As [`Dispatch::record_outcome`](crate::Dispatch::record_outcome).
+    pub fn record_outcome(mut self) -> Self {
+        self.options.record_outcome = true;
+        self
+    }
+
+    /// Lets a conflict tell the payloads of the unseen events and the current state, for
+    /// whoever may see them.
+    pub fn report_in_full(mut self) -> Self {
+        self.telling = Telling::InFull;
+        self
+    }
+}
+
+impl IntoFuture for AnyDispatch {
+    type Output = Result<AnyOutcome, AnyDispatchError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self {
+            bus,
+            key,
+            command,
+            options,
+            telling,
+        } = self;
+        let AnyCommand { name, command, .. } = command;
+        command.send(name, bus, key, options, telling)
+    }
+}
+
+impl fmt::Debug for AnyDispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {:?}", self.command.name, self.key)
+    }
+}
+
+/// A command, as far as it can be sent.
+trait Erased: Send + Sync {
+    fn send(
+        self: Box<Self>,
+        name: String,
+        bus: CommandBus,
+        key: String,
+        options: DispatchOptions,
+        telling: Telling,
+    ) -> BoxFuture<'static, Result<AnyOutcome, AnyDispatchError>>;
+}
+
+impl<C: Command> Erased for C {
+    fn send(
+        self: Box<Self>,
+        name: String,
+        bus: CommandBus,
+        key: String,
+        options: DispatchOptions,
+        telling: Telling,
+    ) -> BoxFuture<'static, Result<AnyOutcome, AnyDispatchError>> {
+        Box::pin(async move {
+            let stream = match stream_id::<C::Aggregate>(&key) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    let error = DispatchError::<C>::Invalid(InvalidDispatch::Name(error));
+                    return Err(AnyDispatchError::new(name, None, &error, telling));
+                }
+            };
+            let mut dispatch = bus.dispatch(key, *self);
+            dispatch.options = options;
+            match dispatch.await {
+                Ok(outcome) => Ok(AnyOutcome::new(stream, &outcome)),
+                Err(error) => Err(AnyDispatchError::new(name, Some(stream), &error, telling)),
+            }
+        })
+    }
+}
