@@ -72,7 +72,7 @@ impl fmt::Display for ConflictReport {
             Some(expected) => write!(f, "acted on version {expected}")?,
             None => f.write_str("acted on another version")?,
         }
-        write!(f, ", which is at {} now", self.actual)?;
+        write!(f, ", but it is at version {}", self.actual)?;
         let types: Vec<_> = self
             .unseen
             .iter()
@@ -82,9 +82,13 @@ impl fmt::Display for ConflictReport {
             let more = if self.truncated { ", .." } else { "" };
             write!(f, "; meanwhile {}{more}", types.join(", "))?;
         }
+        let attempts = match self.attempts {
+            1 => "attempt",
+            _ => "attempts",
+        };
         write!(
             f,
-            "; {} ({} attempts); {}",
+            "; {} ({} {attempts}); {}",
             self.reason, self.attempts, self.next
         )
     }
