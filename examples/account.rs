@@ -1,146 +1,253 @@
-//! Two clerks load the same account, both save, and the second one is told.
+//! One account, two clerks, and what becomes of their conflicts.
 //!
 //! ```text
-//! cargo run --example account
+//! cargo run --example account              # in a folder that is gone afterwards
+//! cargo run --example account -- bank.db   # in a new file, to look into
 //! ```
 //!
-//! An account is a stream of events, its balance a fold over them. Each clerk
-//! appends under the version that it has read, so that nobody overwrites what
-//! somebody else did meanwhile. The loser learns what it expected, what is there,
-//! and who wrote what; here it loads again, decides again, and saves.
+//! First by hand: two clerks load the account, both save, and the second one is told.
+//! Then by commands: each declares what a conflict means for it. One comes back to its
+//! clerk, one is decided again, one stands as it is, and one is recognised as done.
+
+use std::convert::Infallible;
+use std::env;
+use std::path::PathBuf;
 
 use annalist::{
-    AppendError, Commit, ExpectedVersion, Metadata, NewEvent, RecordedEvent, Store, StreamId,
-    UnseenEvents, Version,
+    Aggregate, Command, CommandBus, ConflictReport, Decision, Metadata, OnConflict, Repository,
+    SaveError, Store, Version, Violation, ensure, stream_id,
 };
 use serde::{Deserialize, Serialize};
 
-/// What can happen to an account; the payload of every event.
-#[derive(Serialize, Deserialize)]
-struct Cents {
+type AnyError = Box<dyn std::error::Error>;
+
+/// What can happen to an account.
+#[derive(Clone, Serialize, Deserialize)]
+enum AccountEvent {
+    Deposited {
+        cents: i64,
+    },
+    Withdrawn {
+        cents: i64,
+    },
+    /// Its owner has seen the balance, and agrees.
+    Confirmed {
+        balance: i64,
+    },
+}
+
+/// What it adds up to.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Account {
+    balance: i64,
+}
+
+impl Aggregate for Account {
+    const CATEGORY: &'static str = "account";
+    type Event = AccountEvent;
+
+    fn apply(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::Deposited { cents } => self.balance += cents,
+            AccountEvent::Withdrawn { cents } => self.balance -= cents,
+            AccountEvent::Confirmed { .. } => {}
+        }
+    }
+
+    fn invariants(&self) -> Result<(), Violation> {
+        ensure(self.balance >= 0, "the balance is never negative")
+    }
+}
+
+/// More money does not depend on what came between: it commutes.
+#[derive(Serialize)]
+struct Deposit {
     cents: i64,
 }
 
-/// What the events add up to, and the version that this is the state of.
-#[derive(Debug, Default)]
-struct Account {
+impl Command for Deposit {
+    type Aggregate = Account;
+    type Rejection = Infallible;
+    const NAME: &'static str = "deposit";
+    const ON_CONFLICT: OnConflict<Self> = OnConflict::Commute;
+
+    fn decide(&self, _: &Account) -> Result<Vec<AccountEvent>, Infallible> {
+        let cents = self.cents;
+        Ok(vec![AccountEvent::Deposited { cents }])
+    }
+}
+
+/// The amount is meant whatever the balance is; whether it is there is asked again.
+#[derive(Serialize)]
+struct Withdraw {
+    cents: i64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("only {balance} cents are left")]
+struct Overdrawn {
     balance: i64,
-    version: Version,
 }
 
-impl Account {
-    fn apply(&mut self, event: &RecordedEvent) -> Result<(), Box<dyn std::error::Error>> {
-        let Cents { cents } = event.payload.decode()?;
-        match event.event_type.as_str() {
-            "Deposited" => self.balance += cents,
-            "Withdrawn" => self.balance -= cents,
-            other => return Err(format!("an account knows no event {other:?}").into()),
-        }
-        self.version = event.version;
-        Ok(())
-    }
+impl Command for Withdraw {
+    type Aggregate = Account;
+    type Rejection = Overdrawn;
+    const NAME: &'static str = "withdraw";
+    const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
 
-    async fn load(store: &Store, stream: &StreamId) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut account = Self::default();
-        for event in store.read_stream(stream).collect().await?.events {
-            account.apply(&event)?;
+    fn decide(&self, account: &Account) -> Result<Vec<AccountEvent>, Overdrawn> {
+        let (cents, balance) = (self.cents, account.balance);
+        match cents <= balance {
+            true => Ok(vec![AccountEvent::Withdrawn { cents }]),
+            false => Err(Overdrawn { balance }),
         }
-        Ok(account)
     }
 }
 
-fn event(what: &str, cents: i64, clerk: &str) -> Result<NewEvent, annalist::InvalidEvent> {
-    Ok(NewEvent::json(what, &Cents { cents })?.with_metadata(Metadata::by(clerk)))
+/// A judgement of what was seen. Nothing is declared, so its conflicts surface.
+#[derive(Serialize)]
+struct Confirm;
+
+impl Command for Confirm {
+    type Aggregate = Account;
+    type Rejection = Infallible;
+    const NAME: &'static str = "confirm";
+
+    fn decide(&self, account: &Account) -> Result<Vec<AccountEvent>, Infallible> {
+        let balance = account.balance;
+        Ok(vec![AccountEvent::Confirmed { balance }])
+    }
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), AnyError> {
     let folder = tempfile::tempdir()?;
-    let store = Store::open(folder.path().join("bank.db")).await?;
-    let stream: StreamId = "account-42".parse()?;
+    let file = match env::args_os().nth(1).map(PathBuf::from) {
+        Some(file) if file.exists() => return Err("the file exists; name a new one".into()),
+        Some(file) => file,
+        None => folder.path().join("bank.db"),
+    };
+    let store = Store::open(file).await?;
+    by_hand(&store).await?;
+    by_commands(&store).await?;
+    timeline(&store).await?;
+    Ok(store.close().await?)
+}
 
-    let opening = event("Deposited", 1_000, "opening")?;
-    store
-        .append(&stream, ExpectedVersion::NoStream, [opening])
-        .await?;
+/// Load, change, save: whoever saves second is told what he has not seen.
+async fn by_hand(store: &Store) -> Result<(), AnyError> {
+    println!("-- by hand\n");
+    let accounts = Repository::<Account>::new(store.clone());
+    let opening = accounts.load("42").await?;
+    let deposited = vec![AccountEvent::Deposited { cents: 1_000 }];
+    accounts.save(opening, deposited).await?;
 
-    // Two clerks load the account independently; both see 1000 cents at version 1.
-    let ann = Account::load(&store, &stream).await?;
-    let bob = Account::load(&store, &stream).await?;
-    println!(
-        "ann and bob both see {} cents at version {}",
-        ann.balance, bob.version
-    );
+    let ann = accounts.load("42").await?;
+    let bob = accounts.load("42").await?;
+    assert_eq!((ann.state.balance, bob.state.balance), (1_000, 1_000));
+    println!("ann and bob load 1000 cents at version {}", bob.version);
 
-    // Ann is first.
-    let withdrawal = event("Withdrawn", 700, "ann")?;
-    let receipt = store.append(&stream, ann.version, [withdrawal]).await?;
-    println!("ann withdraws 700 cents: version {}\n", receipt.version());
+    let withdrawn = vec![AccountEvent::Withdrawn { cents: 700 }];
+    let ann = accounts.save(ann, withdrawn.clone()).await?;
+    println!("ann withdraws 700 cents: version {}", ann.version);
 
-    // Bob has not seen that. He asks to be shown what he missed, should he lose.
-    let withdrawal = event("Withdrawn", 700, "bob")?;
-    let commit = Commit::new()
-        .append(stream.clone(), bob.version, [withdrawal])
-        .with_unseen(10);
-    match store.commit(commit).await {
-        Err(error @ AppendError::Conflict(_)) => explain(&error),
-        other => return Err(format!("expected a conflict, got {other:?}").into()),
-    }
-
-    // Nothing was written, so bob decides again on what is there now.
-    let bob = Account::load(&store, &stream).await?;
-    println!(
-        "\nbob loads again: {} cents at version {}",
-        bob.balance, bob.version
-    );
-    let cents = bob.balance.min(700);
-    let withdrawal = event("Withdrawn", cents, "bob")?;
-    let receipt = store
-        .append(&stream, bob.version, [withdrawal.clone()])
-        .await?;
-    println!(
-        "bob withdraws the {cents} cents that are left: version {}",
-        receipt.version()
-    );
-
-    // The answer got lost on its way? Sending the same event again is harmless.
-    let again = store.append(&stream, bob.version, [withdrawal]).await?;
-    assert!(again.replayed && again.version() == receipt.version());
-    println!(
-        "bob sends it again: nothing is written, version {}",
-        again.version()
-    );
-
-    let end = Account::load(&store, &stream).await?;
-    assert_eq!((end.balance, end.version), (0, Version::new(3)));
-    println!(
-        "in the end: {} cents at version {}",
-        end.balance, end.version
-    );
-    store.close().await?;
+    let Err(SaveError::Conflict(conflict)) = accounts.save(bob, withdrawn).await else {
+        return Err("bob should have been told".into());
+    };
+    assert_eq!(conflict.expected, Some(Version::new(1)));
+    assert_eq!(conflict.current.balance, 300);
+    println!("bob wants to as well, and nothing is written:");
+    show(&conflict.report_in_full());
     Ok(())
 }
 
-/// What a conflict tells.
-fn explain(error: &AppendError) {
-    println!("bob is refused: {error}");
-    for conflict in error
-        .conflict()
-        .iter()
-        .flat_map(|conflicts| conflicts.violations())
-    {
-        println!("  expected {}", conflict.expected);
-        println!("  actual   version {}", conflict.actual);
-        if let UnseenEvents::Read { events, .. } = &conflict.unseen {
-            for event in events {
-                println!(
-                    "  unseen   {} wrote {} {} as version {}",
-                    event.metadata.actor.as_deref().unwrap_or("someone"),
-                    event.event_type,
-                    event.payload.as_str(),
-                    event.version,
-                );
-            }
-        }
+/// Both clerks still look at version 2 and its 300 cents, each at a screen of his own.
+async fn by_commands(store: &Store) -> Result<(), AnyError> {
+    println!("-- by commands, all of them based on version 2\n");
+    let bus = CommandBus::new(store.clone());
+    let seen = Version::new(2);
+
+    let deposit = bus.dispatch("42", Deposit { cents: 500 });
+    let deposited = deposit.command_id("pay-1").based_on(seen).await?;
+    assert_eq!(deposited.decided_by, Decision::Appended);
+    println!("deposit 500   appended: version {}", deposited.version);
+
+    let withdraw = bus.dispatch("42", Withdraw { cents: 200 });
+    let by_bob = withdraw.metadata(Metadata::by("bob"));
+    let withdrawn = by_bob.command_id("cash-1").based_on(seen).await?;
+    assert_eq!(withdrawn.decided_by, Decision::Redecided);
+    assert_eq!(withdrawn.state.balance, 600);
+    println!(
+        "withdraw 200  decided again on what is there now: version {}",
+        withdrawn.version
+    );
+
+    let deposit = bus.dispatch("42", Deposit { cents: 50 });
+    let commuted = deposit.command_id("pay-2").based_on(seen).await?;
+    assert_eq!(commuted.decided_by, Decision::Commuted);
+    println!(
+        "deposit 50    holds whatever came between: version {}",
+        commuted.version
+    );
+
+    // The answer to the first deposit got lost? It is sent again.
+    let deposit = bus.dispatch("42", Deposit { cents: 500 });
+    let again = deposit.command_id("pay-1").await?;
+    assert_eq!(again.decided_by, Decision::AlreadyApplied);
+    assert_eq!(again.version, deposited.version);
+    println!(
+        "deposit 500   applied already, under the same command id: version {}",
+        again.version
+    );
+
+    let confirm = bus.dispatch("42", Confirm).command_id("ok-1");
+    let Err(refused) = confirm.based_on(seen).await else {
+        return Err("what was seen is not what is there".into());
+    };
+    let conflict = refused.conflict().ok_or("not the conflict")?;
+    assert_eq!(
+        (conflict.version, conflict.unseen.len()),
+        (Version::new(5), 3)
+    );
+    println!("confirm       is for whoever sent it to decide:");
+    show(&conflict.report_in_full());
+    Ok(())
+}
+
+/// A conflict as a person reads it. As JSON it is what a program reads.
+fn show(report: &ConflictReport) {
+    if let Some(expected) = report.expected {
+        println!("    expected   version {expected}");
     }
+    println!("    actual     version {}", report.actual);
+    for event in &report.unseen {
+        let payload = event.payload.clone().unwrap_or_default();
+        println!("    meanwhile  {} {payload}", event.event_type);
+    }
+    println!("    changed    {}", report.changed.join(", "));
+    println!("    because    {}", report.reason);
+    println!("    next       {}\n", report.next);
+}
+
+/// All that ever happened to the account.
+async fn timeline(store: &Store) -> Result<(), AnyError> {
+    println!("-- the account\n");
+    println!("version  position  type       payload         command");
+    let stream = stream_id::<Account>("42")?;
+    let events = store.read_stream(&stream).collect().await?.events;
+    for event in &events {
+        let command = event.metadata.command_id.as_ref();
+        println!(
+            "{:>7}  {:>8}  {:<9}  {:<14}  {}",
+            event.version,
+            event.position,
+            event.event_type,
+            event.payload.as_str(),
+            command.map_or("-", |id| id.as_str()),
+        );
+    }
+    let account = Repository::<Account>::new(store.clone()).load("42").await?;
+    assert_eq!((account.state.balance, events.len()), (650, 5));
+    println!("\nbalance: {} cents", account.state.balance);
+    Ok(())
 }
