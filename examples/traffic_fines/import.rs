@@ -1,38 +1,37 @@
-//! From the log to the store: read all of it, then append it case by case.
+//! From the log to the store: read all of it, then record it line by line.
 //!
-//! [`Log`] checks every line, so that a bad one is found before anything is
-//! written. [`import`] then gives each case a stream and appends its events one by
-//! one, each upon exactly the version that the one before it left.
+//! [`Log`] checks every line, so that a bad one is found before anything is written.
+//! [`import`] then hands the lines to [`WORKERS`] tasks. The lines of a case follow each
+//! other closely, so that several workers are at the same case at the same time.
 //!
-//! Event ids are derived from the log. Whoever imports the same log again sends
-//! the same ids, and the store answers with the receipts of the first time: an
-//! import that was interrupted is simply run again.
+//! Every line is a command under an id derived from it. Whoever imports the same log again
+//! sends the same commands, and each is recognised or finds nothing left to do: an import
+//! that was interrupted is simply run again.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::future::ready;
+use std::fmt;
 use std::path::Path;
 
-use annalist::{AppendError, EventId, NewEvent, Store, StreamId, Version};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use annalist::{CommandBus, Decision, DispatchError, Outcome, Store, stream_id};
+use futures_util::stream::{self, StreamExt};
+use indicatif::HumanCount;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::fine::{CATEGORY, FineEvent};
+use crate::fine::{Fine, FineEvent, Record};
 
 /// A small log, made up for this example.
 pub(crate) const SAMPLE: &[u8] = include_bytes!("sample.jsonl");
 
-/// How many cases are imported at once.
-const IMPORTERS: usize = 64;
+/// How many lines are recorded at once.
+const WORKERS: usize = 16;
 
-/// What the ids of the events are derived in. It must never change: with another
-/// one, every event of a second import would be new.
-const ID_NAMESPACE: &str = "annalist/examples/traffic_fines";
-
-/// A log that was read and checked: the events of each case, in their order.
+/// A log that was read and checked.
+#[derive(Default)]
 pub(crate) struct Log {
-    pub(crate) cases: BTreeMap<StreamId, Vec<NewEvent>>,
+    /// What happened to each case, in its order.
+    cases: BTreeMap<String, Vec<FineEvent>>,
     pub(crate) events: u64,
 }
 
@@ -58,36 +57,41 @@ impl Log {
 
     /// Checks a log that was read from `name`.
     pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Self, LogError> {
-        let mut cases: BTreeMap<StreamId, Vec<NewEvent>> = BTreeMap::new();
-        let mut events = 0;
+        let mut log = Self::default();
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            add(&mut cases, line).map_err(|problem| LogError::BadLine {
+            log.add(line).map_err(|problem| LogError::BadLine {
                 log: name.to_owned(),
                 line: index + 1,
                 // Each line was parsed on its own; which one it was is said above.
                 problem: problem.to_string().replace(" at line 1 ", " at "),
             })?;
-            events += 1;
         }
-        Ok(Self { cases, events })
+        Ok(log)
     }
-}
 
-/// Turns one line into the next event of its case.
-fn add(cases: &mut BTreeMap<StreamId, Vec<NewEvent>>, line: &[u8]) -> Result<(), Box<dyn Error>> {
-    let line: Line = serde_json::from_slice(line)?;
-    let stream = StreamId::new(CATEGORY, &line.case)?;
-    let event = NewEvent::json(&line.activity, &line.details)?;
-    // What cannot be read back must not be written.
-    FineEvent::decode(&event.event_type, &event.payload)?;
+    /// Turns one line into the next event of its case.
+    fn add(&mut self, line: &[u8]) -> Result<(), Box<dyn Error>> {
+        let line: Line = serde_json::from_slice(line)?;
+        stream_id::<Fine>(&line.case)?;
+        // To serde an enum is `{"<variant>": <fields>}`.
+        let event = serde_json::from_value(json!({ line.activity: line.details }))?;
+        self.cases.entry(line.case).or_default().push(event);
+        self.events += 1;
+        Ok(())
+    }
 
-    let events = cases.entry(stream).or_default();
-    let id = EventId::derived(ID_NAMESPACE, &format!("{}/{}", line.case, events.len()));
-    events.push(event.with_id(id));
-    Ok(())
+    /// The command of each line: its case, its number in it, and what it brings.
+    fn commands(&self) -> impl Iterator<Item = (&str, usize, Record)> {
+        self.cases.iter().flat_map(|(case, history)| {
+            (1..=history.len()).map(move |number| {
+                let history = history.iter().take(number).cloned().collect();
+                (case.as_str(), number, Record { history })
+            })
+        })
+    }
 }
 
 /// What an import did.
@@ -95,52 +99,66 @@ fn add(cases: &mut BTreeMap<StreamId, Vec<NewEvent>>, line: &[u8]) -> Result<(),
 pub(crate) struct Imported {
     /// Events that were written.
     pub(crate) appended: u64,
-    /// Events that the store recognised and did not write again.
-    pub(crate) replayed: u64,
+    /// Lines whose command was recognised by its id.
+    pub(crate) recognised: u64,
+    /// Lines that found their event written already.
+    pub(crate) nothing_to_do: u64,
+    /// Lines that lost a race, each at least once.
+    pub(crate) conflicts: u64,
+    /// Lines that were decided again after that, and then written.
+    pub(crate) redecided: u64,
 }
 
-/// Imports a log, [`IMPORTERS`] cases at a time: as soon as one is done, the next
-/// one is begun. `on_event` is called after each event.
+impl Imported {
+    fn count(&mut self, outcome: &Outcome<Fine>) {
+        match outcome.decided_by {
+            Decision::AlreadyApplied => self.recognised += 1,
+            Decision::NothingToDo => self.nothing_to_do += 1,
+            decision => {
+                self.appended += outcome.events.len() as u64;
+                self.redecided += u64::from(decision == Decision::Redecided);
+            }
+        }
+        self.conflicts += u64::from(!outcome.unseen.is_empty());
+    }
+}
+
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |number: u64| HumanCount(number).to_string();
+        writeln!(f, "{:>9} events appended", count(self.appended))?;
+        let recognised = count(self.recognised);
+        writeln!(f, "{recognised:>9} lines recognised by their command id")?;
+        let nothing_to_do = count(self.nothing_to_do);
+        writeln!(f, "{nothing_to_do:>9} lines with nothing left to do")?;
+        let (conflicts, redecided) = (count(self.conflicts), count(self.redecided));
+        write!(f, "{conflicts:>9} lines lost a race, ")?;
+        write!(f, "{redecided} of them were decided again and appended")
+    }
+}
+
+/// Imports a log. `on_line` is called after each line.
 ///
-/// The first refusal ends the import. What was appended until then stays, and a
-/// second import goes on from there.
+/// The first refusal ends the import. What was written until then stays, and a second
+/// import goes on from there.
 pub(crate) async fn import(
     store: &Store,
     log: &Log,
-    on_event: impl Fn(),
-) -> Result<Imported, AppendError> {
-    stream::iter(&log.cases)
-        .map(|(stream, events)| import_case(store, stream, events, &on_event))
-        .buffer_unordered(IMPORTERS)
-        .try_fold(Imported::default(), |sum, case| {
-            ready(Ok(Imported {
-                appended: sum.appended + case.appended,
-                replayed: sum.replayed + case.replayed,
-            }))
+    on_line: impl Fn(),
+) -> Result<Imported, DispatchError<Record>> {
+    let bus = CommandBus::new(store.clone());
+    let mut workers = stream::iter(log.commands())
+        .map(|(case, number, command)| {
+            let dispatch = bus.dispatch(case, command);
+            // It must never change: under another id a line is another command.
+            let dispatch = dispatch.command_id(format!("traffic-fines/{case}/{number}"));
+            tokio::spawn(dispatch.into_future())
         })
-        .await
-}
-
-/// Appends the events of one case, each upon the version that the last one left.
-///
-/// Nothing is retried: where someone else has written to the stream, the log no
-/// longer tells the whole story, and that is for a human to look at.
-async fn import_case(
-    store: &Store,
-    stream: &StreamId,
-    events: &[NewEvent],
-    on_event: &impl Fn(),
-) -> Result<Imported, AppendError> {
+        .buffer_unordered(WORKERS);
     let mut imported = Imported::default();
-    let mut version = Version::ZERO;
-    for event in events {
-        let receipt = store.append(stream, version, [event.clone()]).await?;
-        version = receipt.version();
-        match receipt.replayed {
-            true => imported.replayed += 1,
-            false => imported.appended += 1,
-        }
-        on_event();
+    while let Some(outcome) = workers.next().await {
+        imported.count(&outcome.expect("a dispatch catches what panics")?);
+        on_line();
     }
     Ok(imported)
 }

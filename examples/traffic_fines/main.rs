@@ -6,31 +6,34 @@
 //! ```
 //!
 //! The log is a file of JSON lines, one event a line, in the order of time; see
-//! `sample.jsonl` beside this file. Each case becomes a stream. Afterwards
+//! `sample.jsonl` beside this file. Each case becomes an aggregate, each line a command,
+//! and workers race for the lines of one case: who loses decides again. Afterwards
 //! everything is read back in two ways that must agree, and summed up.
 //!
-//! Run it on the same log again and nothing changes. Change a fine behind the
-//! log's back and the next import that would go on upon it is refused.
+//! Run it on the same log again and nothing changes. Change a fine behind the log's back
+//! and the next import that would go on upon it is refused.
 //!
 //! In the order that the data takes:
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | `import.rs` | from the log to the store |
-//! | `fine.rs` | the domain: events decoded, and folded to a fine |
+//! | `fine.rs` | the domain: the events, the fine they fold to, and the command |
 //! | `totals.rs` | from the store back to the fines, and their sums |
 
+use std::convert::Infallible;
 use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use annalist::{AppendError, ExpectedVersion, NewEvent, Store};
+use annalist::{CommandBus, DispatchError, Store};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::import::{Imported, Log, SAMPLE, import};
+use crate::fine::{Fine, FineEvent};
+use crate::import::{Log, SAMPLE, import};
 use crate::totals::{Totals, read_back};
 
 mod fine;
@@ -76,8 +79,8 @@ async fn run_log(path: &Path, store_file: &Path) -> Result<(), Box<dyn Error>> {
     Ok(store.close().await?)
 }
 
-/// The sample, in a store that is gone afterwards: imported twice, then with a
-/// conflict.
+/// The sample, in a store that is gone afterwards: imported twice, then upon a fine that
+/// is not as the log left it.
 async fn run_sample() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let store = Store::open(folder.path().join("sample.db")).await?;
@@ -91,29 +94,27 @@ async fn run_sample() -> Result<(), Box<dyn Error>> {
     import_with_progress(&store, &log).await?;
 
     println!("\n-- a longer log, after someone else wrote to one of its fines");
-    show_conflict(&store).await?;
+    show_refusal(&store).await?;
     Ok(store.close().await?)
 }
 
 /// A clerk takes a payment for fine S8 that is not in the log. The log's own next
 /// event of S8 was not made upon that, so it must not be appended after it.
-async fn show_conflict(store: &Store) -> Result<(), Box<dyn Error>> {
-    let payment = json!({
+async fn show_refusal(store: &Store) -> Result<(), Box<dyn Error>> {
+    let payment: FineEvent = serde_json::from_value(json!({ "Payment": {
         "at": "2021-04-01T09:30:00Z",
         "payment_cents": 4000,
         "total_paid_cents": 4000,
-    });
-    let paid = NewEvent::json("Payment", &payment)?;
-    let stream = "fine-S8".parse()?;
-    store
-        .append(&stream, ExpectedVersion::StreamExists, [paid])
-        .await?;
+    }}))?;
+    let bus = CommandBus::new(store.clone());
+    let pay = move |_: &Fine| Ok::<_, Infallible>(vec![payment.clone()]);
+    bus.decide("S8", "pay at the counter", pay).await?;
 
     let next =
         br#"{"case":"S8","activity":"Send Fine","at":"2021-05-02T00:00:00Z","expense_cents":1250}"#;
     let longer = Log::parse("the longer log", &[SAMPLE, next].concat())?;
     match import(store, &longer, || ()).await {
-        Err(refusal @ AppendError::Conflict(_)) => {
+        Err(DispatchError::Rejected(refusal)) => {
             println!("refused, as it should be: {refusal}");
             Ok(())
         }
@@ -140,15 +141,15 @@ async fn import_with_progress(store: &Store, log: &Log) -> Result<(), Box<dyn Er
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
 
-    let Imported { appended, replayed } = imported?;
+    let imported = imported?;
     let rate = log.events as f64 / seconds.max(f64::EPSILON);
     println!(
-        "imported in {seconds:.2} s, {} events/s: {} appended, {} replayed",
+        "{} lines in {seconds:.2} s, {} lines/s",
+        HumanCount(log.events),
         HumanCount(rate as u64),
-        HumanCount(appended),
-        HumanCount(replayed),
     );
-    if appended == 0 {
+    println!("{imported}");
+    if imported.appended == 0 {
         println!("nothing changed: the store holds every event of this log already");
     }
     Ok(())
@@ -158,7 +159,7 @@ async fn print_totals(store: &Store, log: &Log) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let ledger = read_back(store).await?;
     let seconds = start.elapsed().as_secs_f64();
-    println!("read back by position and stream by stream in {seconds:.2} s; both agree\n");
+    println!("read back by position and fine by fine in {seconds:.2} s; both agree\n");
     let totals = Totals::of(&ledger);
     println!("{totals}");
     if totals.events > log.events {

@@ -1,20 +1,23 @@
 //! From the store back to the fines: read everything twice, fold it, sum it up.
 //!
 //! [`read_back`] folds the events once in the order of their positions, the way a
-//! projection sees them, and once stream by stream, the way an aggregate is
-//! loaded. Both must come to the same [`Ledger`]. [`Totals`] sums a ledger up.
+//! projection sees them, and loads each fine once more as an aggregate. Both must come to
+//! the same fines. [`Totals`] sums them up.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use annalist::{EventType, RecordedEvent, Store, StoreError, StreamId, Version};
+use annalist::{
+    Aggregate, DecodeError, EventType, LoadError, RecordedEvent, Repository, Store, StoreError,
+    StreamId, StreamInfo, Version,
+};
 use futures_util::TryStreamExt;
 use indicatif::HumanCount;
 
-use crate::fine::{CATEGORY, Fine, FineEvent, FlawedPayment};
+use crate::fine::{Fine, FlawedPayment};
 
 /// All fines, and how often each activity happened.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) fines: BTreeMap<StreamId, Fine>,
     pub(crate) activities: BTreeMap<EventType, u64>,
@@ -23,7 +26,7 @@ pub(crate) struct Ledger {
 /// Reads all events both ways, and answers the ledger that both agree on.
 pub(crate) async fn read_back(store: &Store) -> Result<Ledger, ReadBackError> {
     let ledger = in_position_order(store).await?;
-    ledger.check_against(&stream_by_stream(store).await?)?;
+    check_same(&ledger.fines, &loaded_one_by_one(store).await?)?;
     Ok(ledger)
 }
 
@@ -31,61 +34,56 @@ pub(crate) async fn read_back(store: &Store) -> Result<Ledger, ReadBackError> {
 /// one page of them at a time.
 async fn in_position_order(store: &Store) -> Result<Ledger, ReadBackError> {
     let mut ledger = Ledger::default();
-    let mut events = store.read_all().category(CATEGORY).events();
+    let mut events = store.read_all().category(Fine::CATEGORY).events();
     while let Some(event) = events.try_next().await? {
         ledger.apply(&event)?;
     }
     Ok(ledger)
 }
 
-/// Folds a read of each stream, one after another.
-async fn stream_by_stream(store: &Store) -> Result<Ledger, ReadBackError> {
-    let mut ledger = Ledger::default();
-    let mut streams = store.list_streams().category(CATEGORY).streams();
-    while let Some(info) = streams.try_next().await? {
-        let mut events = store.read_stream(&info.stream).events();
-        while let Some(event) = events.try_next().await? {
-            ledger.apply(&event)?;
-        }
+/// Loads each fine as it is loaded for a command.
+async fn loaded_one_by_one(store: &Store) -> Result<BTreeMap<StreamId, Fine>, ReadBackError> {
+    let repository = Repository::<Fine>::new(store.clone());
+    let mut fines = BTreeMap::new();
+    let mut streams = store.list_streams().category(Fine::CATEGORY).streams();
+    while let Some(StreamInfo { stream, .. }) = streams.try_next().await? {
+        let fine = repository.load(stream.key()).await?.state;
+        fines.insert(stream, fine);
     }
-    Ok(ledger)
+    Ok(fines)
+}
+
+/// Finds the first fine that two ways of reading differ in.
+fn check_same(
+    one: &BTreeMap<StreamId, Fine>,
+    other: &BTreeMap<StreamId, Fine>,
+) -> Result<(), ReadBackError> {
+    let mut streams = one.keys().chain(other.keys());
+    match streams.find(|stream| one.get(*stream) != other.get(*stream)) {
+        Some(stream) => Err(ReadBackError::Disagreement {
+            stream: stream.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 impl Ledger {
     fn apply(&mut self, recorded: &RecordedEvent) -> Result<(), ReadBackError> {
-        let event =
-            FineEvent::decode(&recorded.event_type, &recorded.payload).map_err(|source| {
-                ReadBackError::Undecodable {
-                    stream: recorded.stream.clone(),
-                    version: recorded.version,
-                    event_type: recorded.event_type.clone(),
-                    source,
-                }
-            })?;
         let fine = self.fines.entry(recorded.stream.clone()).or_default();
-        fine.apply(&event);
+        for event in recorded.decode::<Fine>()? {
+            fine.apply(&event);
+        }
         // Versions count the events of a stream: none is missing, none comes twice.
-        if recorded.version != Version::new(fine.events) {
+        if recorded.version != Version::new(fine.history.len() as u64) {
             return Err(ReadBackError::OutOfStep {
                 stream: recorded.stream.clone(),
                 version: recorded.version,
-                events: fine.events,
+                events: fine.history.len(),
             });
         }
         let activity = recorded.event_type.clone();
         *self.activities.entry(activity).or_default() += 1;
         Ok(())
-    }
-
-    /// Finds the first fine that the two ledgers differ in.
-    fn check_against(&self, other: &Self) -> Result<(), ReadBackError> {
-        let mut streams = self.fines.keys().chain(other.fines.keys());
-        match streams.find(|stream| self.fines.get(*stream) != other.fines.get(*stream)) {
-            Some(stream) => Err(ReadBackError::Disagreement {
-                stream: stream.clone(),
-            }),
-            None => Ok(()),
-        }
     }
 }
 
@@ -108,7 +106,7 @@ impl Totals {
     /// Sums a ledger up.
     pub(crate) fn of(ledger: &Ledger) -> Self {
         let sum = |field: fn(&Fine) -> u64| ledger.fines.values().map(field).sum();
-        let lengths = ledger.fines.values().map(|fine| fine.events);
+        let lengths = ledger.fines.values().map(|fine| fine.history.len() as u64);
         let mut activities: Vec<_> = ledger.activities.clone().into_iter().collect();
         activities.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let flawed_payments = ledger.fines.iter().flat_map(|(stream, fine)| {
@@ -116,7 +114,7 @@ impl Totals {
             flawed.map(|payment| (stream.clone(), payment.clone()))
         });
         Self {
-            events: sum(|fine| fine.events),
+            events: lengths.clone().sum(),
             fines: ledger.fines.len() as u64,
             longest_fine_events: lengths.max().unwrap_or(0),
             activities,
@@ -174,21 +172,18 @@ fn euros(cents: u64) -> String {
 /// A store that does not hold what it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadBackError {
-    #[error("{stream} at version {version}: the event {event_type:?} cannot be decoded")]
-    Undecodable {
-        stream: StreamId,
-        version: Version,
-        event_type: EventType,
-        source: serde_json::Error,
-    },
     #[error("{stream}: event number {events} came with version {version}")]
     OutOfStep {
         stream: StreamId,
         version: Version,
-        events: u64,
+        events: usize,
     },
-    #[error("{stream}: read by position it folds to another fine than read by stream")]
+    #[error("{stream}: read by position it folds to another fine than it is loaded as")]
     Disagreement { stream: StreamId },
+    #[error(transparent)]
+    Undecodable(#[from] DecodeError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
