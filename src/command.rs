@@ -12,25 +12,163 @@
 //! | `policy` | what becomes of a conflict, as a pure function |
 //! | `error` | why there is no outcome |
 //!
+//! # From one event to a declared policy
+//!
+//! ```
+//! use annalist::{Aggregate, Command, CommandBus, Decision, DispatchError, OnConflict, Store};
+//! use serde::{Deserialize, Serialize};
+//!
+//! // 1. What can happen: a plain enum. A variant says what changed, not what came out.
+//! #[derive(Clone, Serialize, Deserialize)]
+//! enum ShelfEvent {
+//!     Stocked { pieces: u32 },
+//!     Taken { pieces: u32 },
+//! }
+//!
+//! // 2. What it adds up to: the boundary within which everything is consistent.
+//! #[derive(Default, Clone, Serialize, Deserialize)]
+//! struct Shelf {
+//!     pieces: u32,
+//! }
+//!
+//! impl Aggregate for Shelf {
+//!     const CATEGORY: &'static str = "shelf";
+//!     type Event = ShelfEvent;
+//!
+//!     fn apply(&mut self, event: &ShelfEvent) {
+//!         match event {
+//!             ShelfEvent::Stocked { pieces } => self.pieces += pieces,
+//!             ShelfEvent::Taken { pieces } => self.pieces -= pieces,
+//!         }
+//!     }
+//! }
+//!
+//! // 3. What somebody wants: decided on the state, or refused in the domain's own words.
+//! #[derive(Serialize)]
+//! struct Take {
+//!     pieces: u32,
+//! }
+//!
+//! #[derive(Debug, thiserror::Error)]
+//! #[error("only {left} left")]
+//! struct TooFew {
+//!     left: u32,
+//! }
+//!
+//! impl Command for Take {
+//!     type Aggregate = Shelf;
+//!     type Rejection = TooFew;
+//!     const NAME: &'static str = "take";
+//!     // 4. What a conflict means: somebody else was here, so look again, and decide again.
+//!     const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
+//!
+//!     fn decide(&self, shelf: &Shelf) -> Result<Vec<ShelfEvent>, TooFew> {
+//!         match shelf.pieces >= self.pieces {
+//!             true => Ok(vec![ShelfEvent::Taken { pieces: self.pieces }]),
+//!             false => Err(TooFew { left: shelf.pieces }),
+//!         }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // 5. Sending it. A closure is a command without a declaration: its conflicts surface.
+//! let bus = CommandBus::new(Store::memory());
+//! let stock = |_: &Shelf| Ok::<_, TooFew>(vec![ShelfEvent::Stocked { pieces: 10 }]);
+//! let seen = bus.decide("cups", "stock", stock).await?.version;
+//! bus.dispatch("cups", Take { pieces: 3 }).await?;
+//!
+//! // Decided on what was seen, and again on what is there: 7 pieces, and 4 of them go.
+//! let taken = bus.dispatch("cups", Take { pieces: 4 }).based_on(seen).await?;
+//! assert_eq!((taken.decided_by, taken.state.pieces), (Decision::Redecided, 3));
+//!
+//! // 6. The rule is asked again, too. That is a rejection, and no conflict any more.
+//! match bus.dispatch("cups", Take { pieces: 4 }).based_on(seen).await {
+//!     Err(DispatchError::Rejected(too_few)) => assert_eq!(too_few.left, 3),
+//!     _ => panic!("there are 3"),
+//! }
+//!
+//! // 7. Who demands a version is told, whatever is declared, and decides.
+//! match bus.dispatch("cups", Take { pieces: 2 }).expecting(seen).await {
+//!     Err(DispatchError::Conflict(conflict)) => {
+//!         assert_eq!(conflict.current.pieces, 3);
+//!         assert_eq!(conflict.unseen.len(), 2);
+//!         assert_eq!(conflict.report().changed, ["/pieces"]);
+//!         let again = bus.dispatch("cups", Take { pieces: 2 }).expecting(conflict.version);
+//!         assert_eq!(again.await?.state.pieces, 1);
+//!     }
+//!     _ => panic!("it has moved on"),
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Which policy for which command
 //!
 //! | command | policy | why |
 //! |---|---|---|
-//! | count up, note something | [`Commute`](OnConflict::Commute) | it holds whatever came between |
-//! | transfer, withdraw | [`Redecide`](OnConflict::Redecide) | the amount is meant, whatever the balance; the rule about the balance is checked again |
-//! | set a switch, add to a set | [`Redecide`](OnConflict::Redecide) | deciding again finds that nothing is left to do |
-//! | rename, edit a text | [`Merge`](OnConflict::Merge) or [`Surface`](OnConflict::Surface) | what was seen is what was meant: two renames are a question for a person, two fields are not |
-//! | book the seat that was shown as free | [`Surface`](OnConflict::Surface) | another seat is another decision |
-//! | close, settle, sign off | [`Surface`](OnConflict::Surface) | it judges what was seen |
+//! | counter: count up, deposit, note something | [`Commute`](OnConflict::Commute) | it holds whatever came between; the invariants are still checked where it lands |
+//! | transfer: withdraw, reserve a number of pieces | [`Redecide`](OnConflict::Redecide) | the amount is meant whatever the balance is; the rule about the balance is asked again, and may refuse |
+//! | rename, edit a text | [`Merge`](OnConflict::Merge), or [`Surface`](OnConflict::Surface) | what was typed over is what was seen: two fields pass each other, two names for one thing are a question for a person |
+//! | book seat 12 | [`Redecide`](OnConflict::Redecide) | other seats do not matter; whether this one is free is asked again, and "taken" is a rejection in the domain's words |
+//! | book the best seat that is free | [`Surface`](OnConflict::Surface) | deciding again would find another seat, and that is another decision |
+//! | close, settle, sign off | [`Surface`](OnConflict::Surface) | it judges all that was seen, and nobody has judged what came between |
+//! | idempotent set: switch on, add to a set | [`Redecide`](OnConflict::Redecide) | deciding again finds what is left to do; if that is nothing, every policy answers [`Decision::NothingToDo`] |
 //!
 //! With no declaration a conflict surfaces: nothing is retried because it is convenient.
 //!
+//! - `Commute` asks that events say what changed (`Deposited { cents }`). One that says what
+//!   came out (`BalanceSet { cents }`) overwrites what came between.
+//! - What may not come between is named by [`clashes_with`](Command::clashes_with): then
+//!   the conflict surfaces after all.
+//! - A command is decided on one aggregate. A transfer between two is a withdrawal here
+//!   and a deposit there, each with a command id of its own, so that the second can be
+//!   sent until it has taken effect.
+//!
 //! # What is safe to send again
 //!
-//! A dispatch with a command id of the caller's is recognised for ever: sent again with
-//! the same payload it answers [`Decision::AlreadyApplied`], sent again with another it is
-//! refused. Without one, attempts inside of one dispatch are safe, since they carry the
-//! same event ids; a second dispatch is a second command, and takes effect a second time.
+//! | sent again | what it does |
+//! |---|---|
+//! | by the bus, within one dispatch | safe: each attempt carries the same command id, and one of them lands at most |
+//! | with the same command id and payload | safe, for ever and from anywhere: [`Decision::AlreadyApplied`], with the outcome of the first time |
+//! | with the same command id and another payload | refused: [`DispatchError::CommandIdReused`] |
+//! | after a conflict, a rejection or nothing to do | decided anew, since nothing was written under the id, unless [`record_outcome`](Dispatch::record_outcome) kept it |
+//! | after a lost answer, a time-out, a dropped future | safe with the command id of the first time; without one nobody can tell whether it is the first time |
+//! | **without a command id** | **a second command, which takes effect a second time** |
+//!
+//! Two equal commands may both be meant, as two deposits of the same amount are. Only who
+//! sends them knows, and says so by the id:
+//!
+//! ```
+//! # use annalist::{Aggregate, Command, CommandBus, Decision, Store};
+//! # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+//! # enum AccountEvent { Deposited { cents: i64 } }
+//! # #[derive(Default, Clone, serde::Serialize, serde::Deserialize)]
+//! # struct Account { balance: i64 }
+//! # impl Aggregate for Account {
+//! #     const CATEGORY: &'static str = "account";
+//! #     type Event = AccountEvent;
+//! #     fn apply(&mut self, AccountEvent::Deposited { cents }: &AccountEvent) { self.balance += cents; }
+//! # }
+//! # #[derive(serde::Serialize)]
+//! # struct Deposit { cents: i64 }
+//! # impl Command for Deposit {
+//! #     type Aggregate = Account;
+//! #     type Rejection = std::convert::Infallible;
+//! #     const NAME: &'static str = "deposit";
+//! #     fn decide(&self, _: &Account) -> Result<Vec<AccountEvent>, Self::Rejection> {
+//! #         Ok(vec![AccountEvent::Deposited { cents: self.cents }])
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = CommandBus::new(Store::memory());
+//! bus.dispatch("42", Deposit { cents: 500 }).command_id("pay-1").await?;
+//! let again = bus.dispatch("42", Deposit { cents: 500 }).command_id("pay-1").await?;
+//! assert_eq!((again.state.balance, again.decided_by), (500, Decision::AlreadyApplied));
+//!
+//! bus.dispatch("42", Deposit { cents: 500 }).await?;
+//! let second = bus.dispatch("42", Deposit { cents: 500 }).await?;
+//! assert_eq!((second.state.balance, second.decided_by), (1_500, Decision::Appended));
+//! # Ok(()) }
+//! ```
 
 use std::fmt;
 
