@@ -13,7 +13,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-use annalist::{CommandBus, Decision, DispatchError, Outcome, Store, stream_id};
+use annalist::{BusOptions, CommandBus, Decision, DispatchError, Outcome, Store, stream_id};
 use futures_util::stream::{self, StreamExt};
 use indicatif::HumanCount;
 use serde::Deserialize;
@@ -26,6 +26,9 @@ pub(crate) const SAMPLE: &[u8] = include_bytes!("sample.jsonl");
 
 /// How many lines are recorded at once.
 const WORKERS: usize = 16;
+
+/// How often a line is attempted. It loses at most once to each other line of its case.
+const ATTEMPTS_MAX: u32 = 100;
 
 /// A log that was read and checked.
 #[derive(Default)]
@@ -146,7 +149,9 @@ pub(crate) async fn import(
     log: &Log,
     on_line: impl Fn(),
 ) -> Result<Imported, DispatchError<Record>> {
-    let bus = CommandBus::new(store.clone());
+    let mut options = BusOptions::default();
+    options.retry.attempts_max = ATTEMPTS_MAX;
+    let bus = CommandBus::with(store.clone(), options);
     let mut workers = stream::iter(log.commands())
         .map(|(case, number, command)| {
             let dispatch = bus.dispatch(case, command);
