@@ -83,14 +83,10 @@ impl fmt::Display for ConflictReport {
             write!(f, "; meanwhile {}{more}", types.join(", "))?;
         }
         let attempts = match self.attempts {
-            1 => "attempt",
-            _ => "attempts",
+            1 => "1 attempt".to_owned(),
+            attempts => format!("{attempts} attempts"),
         };
-        write!(
-            f,
-            "; {} ({} {attempts}); {}",
-            self.reason, self.attempts, self.next
-        )
+        write!(f, "; {} ({attempts}); {}", self.reason, self.next)
     }
 }
 
@@ -156,6 +152,8 @@ pub enum ConflictReason {
     Deadline,
     /// The stream was deleted meanwhile.
     Deleted,
+    /// Events were removed meanwhile: what was acted on may not be there any more.
+    Removed,
     /// The stream is closed.
     Closed,
 }
@@ -170,6 +168,22 @@ impl From<GaveUp> for ConflictReason {
 }
 
 impl ConflictReason {
+    /// The stable name of this reason, such as `declared`: what a log is told.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Demanded => "demanded",
+            Self::Declared => "declared",
+            Self::Clash { .. } => "clash",
+            Self::Refused { .. } => "refused",
+            Self::Attempts => "attempts",
+            Self::Deadline => "deadline",
+            Self::Deleted => "deleted",
+            Self::Removed => "removed",
+            Self::Closed => "closed",
+        }
+    }
+
     /// What the loser can do.
     pub(crate) const fn next(&self) -> &'static str {
         match self {
@@ -180,6 +194,7 @@ impl ConflictReason {
             Self::Attempts => "try again later; the stream is written often",
             Self::Deadline => "ask again with more time",
             Self::Deleted => "it was deleted; ask again only to bring it back",
+            Self::Removed => "load it afresh, and ask again if it is still meant",
             Self::Closed => "it is closed; nothing is appended to it again",
         }
     }
@@ -198,6 +213,7 @@ impl fmt::Display for ConflictReason {
             Self::Attempts => f.write_str("no attempts left"),
             Self::Deadline => f.write_str("the deadline has passed"),
             Self::Deleted => f.write_str("deleted meanwhile"),
+            Self::Removed => f.write_str("events were removed meanwhile"),
             Self::Closed => f.write_str("closed"),
         }
     }

@@ -52,9 +52,11 @@ impl<A: Aggregate> Repository<A> {
             Err(error) => return Err(error.into()),
         };
         let since = self.catch_up(&loaded).await?;
+        let removed = since.now.generation != loaded.generation;
         let reason = match lost.violations().first().map(|lost| lost.state) {
             Some(StreamState::Closed) => ConflictReason::Closed,
             Some(StreamState::Deleted) if loaded.exists() => ConflictReason::Deleted,
+            _ if removed => ConflictReason::Removed,
             _ => ConflictReason::Declared,
         };
         let mut conflict = self.conflict(&loaded, since, events, reason)?;
