@@ -194,6 +194,9 @@ pub use error::{DispatchError, InvalidDispatch, When};
 
 /// Something that is to happen to an aggregate.
 ///
+/// A command id stands for the command's name and its JSON: two equal commands must
+/// serialize alike. A map without an order, such as `HashMap`, does not; `BTreeMap` does.
+///
 /// ```
 /// use annalist::{Aggregate, Command, CommandBus, Decision, OnConflict, Store, Violation, ensure};
 /// use serde::{Deserialize, Serialize};

@@ -18,7 +18,9 @@ use crate::ids::{CommandId, EventId, StreamId};
 use crate::payload::Payload;
 use crate::repository::{LoadError, Loaded, Repository, Since};
 use crate::retry::{Backoff, GaveUp};
-use crate::store::{AppendError, Commit, Fingerprint, Receipt, Store, StoreErrorKind};
+use crate::store::{
+    AppendError, AppendReceipt, Commit, Fingerprint, Receipt, Store, StoreError, StoreErrorKind,
+};
 use crate::version::Version;
 
 mod answers;
@@ -68,6 +70,17 @@ struct Draft<C: Command> {
     new_events: Vec<NewEvent>,
     state: C::Aggregate,
     decided_by: Decision,
+}
+
+impl<C: Command> Draft<C> {
+    fn nothing(at: &At<C>) -> Self {
+        Self {
+            events: Vec::new(),
+            new_events: Vec::new(),
+            state: at.state.clone(),
+            decided_by: Decision::NothingToDo,
+        }
+    }
 }
 
 /// What the store made of an attempt.
@@ -121,45 +134,58 @@ impl<C: Command> Run<C> {
         if let Some(answer) = self.recognised().await? {
             return Ok(answer);
         }
+        let answer = self.attempts().await;
+        if !self.judges_a_state(&answer) {
+            return answer;
+        }
+        // Another dispatch of the same id may have landed between the look-up and the load:
+        // then the state that was judged has the command's own effect in it.
+        match self.recognised().await? {
+            Some(already) => Ok(already),
+            None => answer,
+        }
+    }
+
+    async fn attempts(&mut self) -> Answer<C> {
         let mut at = self.start().await?;
         let mut step = Step::Decide(Decision::Appended);
         loop {
-            let draft = match self.draft(&at, step) {
-                Err(DispatchError::Rejected(why)) if self.options.record_outcome => {
-                    match self.record(&at).await? {
-                        Appended::Landed(_) => return Err(DispatchError::Rejected(why)),
-                        Appended::Known(receipt) => return self.already(receipt).await,
-                        Appended::Lost => None,
-                    }
-                }
-                draft => Some(draft?),
+            let (draft, rejected) = match self.draft(&at, step) {
+                Err(DispatchError::Rejected(why)) => (Draft::nothing(&at), Some(why)),
+                draft => (draft?, None),
             };
-            let Some(draft) = draft else {
-                (at, step) = self.afresh().await?;
-                continue;
-            };
-            if draft.events.is_empty() {
-                match self.without_events(&at, &draft).await? {
-                    Some(answer) => return Ok(answer),
-                    None => (at, step) = self.afresh().await?,
+            let appended = match self.append(&at, &draft).await {
+                Err(DispatchError::DeadlineExceeded { .. }) if self.first.is_some() => {
+                    return Err(self.surface(at, ConflictReason::Deadline));
                 }
-                continue;
-            }
-            if self.remaining().is_some_and(|left| left.is_zero()) {
-                return Err(match self.first {
-                    None => DispatchError::DeadlineExceeded { source: None },
-                    Some(_) => self.surface(at, ConflictReason::Deadline),
-                });
-            }
-            match self.append(&at, &draft).await? {
-                Appended::Landed(receipt) => return Ok(self.landed(draft, &receipt)),
-                Appended::Known(receipt) => return self.already(receipt).await,
-                Appended::Lost => {}
+                appended => appended?,
+            };
+            match (appended, rejected) {
+                (Appended::Landed(_), Some(why)) => return Err(DispatchError::Rejected(why)),
+                (Appended::Landed(receipt), None) => return Ok(self.landed(draft, &receipt)),
+                (Appended::Known(receipt), _) => return self.already(receipt).await,
+                (Appended::Lost, _) => {}
             }
             (at, step) = match self.lost(at, draft).await? {
                 Lost::Answered(answer) => return Ok(answer),
                 Lost::Again(at, step) => (at, step),
             };
+        }
+    }
+
+    /// Whether an answer was given for what a state is, and under no key that would have
+    /// told of another dispatch of the same id.
+    fn judges_a_state(&self, answer: &Answer<C>) -> bool {
+        use DispatchError::{AlreadyExists, Conflict, InvariantViolated, NotFound, Rejected};
+        match answer {
+            Ok(Outcome { decided_by, .. }) => {
+                *decided_by == Decision::NothingToDo && !self.options.record_outcome
+            }
+            Err(Rejected(_)) => !self.options.record_outcome,
+            Err(
+                Conflict(_) | AlreadyExists { .. } | NotFound { .. } | InvariantViolated { .. },
+            ) => true,
+            Err(_) => false,
         }
     }
 
@@ -177,14 +203,7 @@ impl<C: Command> Run<C> {
             }
         };
         if events.is_empty() {
-            let decided_by = Decision::NothingToDo;
-            let state = at.state.clone();
-            return Ok(Draft {
-                events,
-                new_events: Vec::new(),
-                state,
-                decided_by,
-            });
+            return Ok(Draft::nothing(at));
         }
         let state = fold(at.state.clone(), &events).map_err(|source| self.panicked(source))?;
         let when = match decided_by {
@@ -249,16 +268,36 @@ impl<C: Command> Run<C> {
 
     /// Appends where the state was loaded, under the command id.
     async fn append(&mut self, at: &At<C>, draft: &Draft<C>) -> Result<Appended, DispatchError<C>> {
+        let Some(last) = draft.new_events.last().map(|event| event.id) else {
+            return self.without_events(at).await;
+        };
+        if self.remaining().is_some_and(|left| left.is_zero()) {
+            return Err(DispatchError::DeadlineExceeded { source: None });
+        }
         self.sent
             .extend(draft.new_events.iter().map(|event| event.id));
-        let commit = self.keyed(at, draft.new_events.clone());
-        self.commit(commit).await
+        self.commit(at, draft.new_events.clone(), Some(last)).await
     }
 
-    /// Keeps the command id of what has no events, if nothing has happened since.
-    async fn record(&mut self, at: &At<C>) -> Result<Appended, DispatchError<C>> {
-        let commit = self.keyed(at, Vec::new());
-        self.commit(commit).await
+    /// What has no events to append holds for the current state alone. Where its id is to
+    /// be kept, the version check says whether it is that.
+    async fn without_events(&mut self, at: &At<C>) -> Result<Appended, DispatchError<C>> {
+        // What was so long ago says nothing of now.
+        if matches!(self.options.seen, Seen::LongAgo(_)) && self.first.is_none() {
+            return Ok(Appended::Lost);
+        }
+        if self.options.record_outcome {
+            return self.commit(at, Vec::new(), None).await;
+        }
+        Ok(Appended::Landed(Receipt {
+            appends: vec![AppendReceipt {
+                stream: self.stream.clone(),
+                first: None,
+                last: at.version,
+            }],
+            position: None,
+            replayed: false,
+        }))
     }
 
     fn keyed(&self, at: &At<C>, events: Vec<NewEvent>) -> Commit {
@@ -270,17 +309,26 @@ impl<C: Command> Run<C> {
 
     /// Sends one commit until the store has answered it. An unknown outcome is never
     /// decided again: the same commit, with the same ids and key, tells.
-    async fn commit(&mut self, commit: Commit) -> Result<Appended, DispatchError<C>> {
-        let mut unknown = None;
+    async fn commit(
+        &mut self,
+        at: &At<C>,
+        events: Vec<NewEvent>,
+        last: Option<EventId>,
+    ) -> Result<Appended, DispatchError<C>> {
+        let commit = self.keyed(at, events);
+        let mut unknown: Option<StoreError> = None;
         loop {
             let error = match self.store().commit(commit.clone()).await {
                 Ok(receipt) => return Ok(Appended::Landed(receipt)),
                 Err(AppendError::AlreadyCommitted { receipt, .. }) => {
-                    let own = unknown.is_some() && self.has_landed().await?;
-                    return Ok(match own {
-                        true => Appended::Landed(receipt),
-                        false => Appended::Known(receipt),
-                    });
+                    let Some(unknown) = unknown else {
+                        return Ok(Appended::Known(receipt));
+                    };
+                    return match self.is_own(&receipt, at, last).await {
+                        Ok(true) => Ok(Appended::Landed(receipt)),
+                        Ok(false) => Ok(Appended::Known(receipt)),
+                        Err(_) => Err(AppendError::Store(unknown).into()),
+                    };
                 }
                 Err(AppendError::Conflict(_) | AppendError::StreamClosed(_)) => {
                     return Ok(Appended::Lost);
@@ -315,13 +363,19 @@ impl<C: Command> Run<C> {
         }
     }
 
-    /// Whether what was sent last is there: it was this dispatch, and no other under its id.
-    async fn has_landed(&self) -> Result<bool, DispatchError<C>> {
-        let Some(last) = self.sent.last() else {
-            return Ok(false);
-        };
-        let found = self.store().find_event(&self.stream, *last).await;
-        Ok(found.map_err(LoadError::from)?.is_some())
+    /// Whether a commit that is there is the one that was sent here, and not that of
+    /// another dispatch of the same id.
+    async fn is_own(
+        &self,
+        receipt: &Receipt,
+        at: &At<C>,
+        last: Option<EventId>,
+    ) -> Result<bool, StoreError> {
+        match last {
+            Some(last) => Ok(self.store().find_event(&self.stream, last).await?.is_some()),
+            // Whoever decided on nothing at this version decided what was decided here.
+            None => Ok(receipt.position.is_none() && receipt.version() == at.version),
+        }
     }
 
     fn store(&self) -> &Store {

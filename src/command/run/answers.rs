@@ -1,8 +1,8 @@
 //! Where a command begins, and where it ends well.
 
 use super::{
-    Answer, Appended, At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Draft,
-    InvalidDispatch, LoadError, Outcome, Receipt, Run, Seen, Since, Step, Version,
+    Answer, At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Draft,
+    InvalidDispatch, LoadError, Outcome, Receipt, Run, Seen, Since, Version,
 };
 use crate::codec::FoldError;
 use crate::command::Requires;
@@ -43,7 +43,17 @@ impl<C: Command> Run<C> {
     pub(super) async fn start(&mut self) -> Result<At<C>, DispatchError<C>> {
         if let Seen::LongAgo(version) = self.options.seen {
             let at = self.load_at(version).await?;
+            // What was seen at the last version of a deleted stream is not there any more.
+            if !at.exists() && version > Version::ZERO {
+                return Err(self.invalid(LoadError::Removed {
+                    stream: self.stream.clone(),
+                    first: version.next(),
+                }));
+            }
             self.require(&at)?;
+            if self.info().await?.version == version {
+                self.options.seen = Seen::Nothing;
+            }
             return Ok(at);
         }
         let proven = match self.options.seen {
@@ -146,60 +156,7 @@ impl<C: Command> Run<C> {
         DispatchError::Invalid(InvalidDispatch::Version(error))
     }
 
-    /// Begins again on the current state, of which nothing was decided yet that could be
-    /// in conflict.
-    pub(super) async fn afresh(&mut self) -> Result<(At<C>, Step<C>), DispatchError<C>> {
-        if let Err(gave_up) = self.pause().await {
-            let now = self.load().await?;
-            return Err(self.surface(now, gave_up.into()));
-        }
-        self.options.seen = match self.options.seen {
-            Seen::LongAgo(_) => Seen::Nothing,
-            demanded => demanded,
-        };
-        let at = self.start().await?;
-        Ok((at, Step::Decide(Decision::Redecided)))
-    }
-
-    /// What has no events to append. None if that has to be decided on a newer state.
-    pub(super) async fn without_events(
-        &mut self,
-        at: &At<C>,
-        draft: &Draft<C>,
-    ) -> Result<Option<Outcome<C::Aggregate>>, DispatchError<C>> {
-        // What was so long ago says nothing of now.
-        if let Seen::LongAgo(version) = self.options.seen
-            && self.info().await?.version != version
-        {
-            return Ok(None);
-        }
-        if self.options.record_outcome {
-            match self.record(at).await? {
-                Appended::Landed(_) => {}
-                Appended::Known(receipt) => return self.already(receipt).await.map(Some),
-                Appended::Lost => return Ok(None),
-            }
-        }
-        Ok(Some(self.nothing_to_do(at, draft.state.clone())))
-    }
-
-    pub(super) fn nothing_to_do(
-        &mut self,
-        at: &At<C>,
-        state: C::Aggregate,
-    ) -> Outcome<C::Aggregate> {
-        Outcome {
-            version: at.version,
-            position: None,
-            events: Vec::new(),
-            state,
-            attempts: self.backoff.attempts(),
-            unseen: std::mem::take(&mut self.unseen),
-            decided_by: Decision::NothingToDo,
-        }
-    }
-
-    pub(super) fn landed(mut self, draft: Draft<C>, receipt: &Receipt) -> Outcome<C::Aggregate> {
+    pub(super) fn landed(&mut self, draft: Draft<C>, receipt: &Receipt) -> Outcome<C::Aggregate> {
         Outcome {
             version: receipt.version(),
             position: receipt.position,
@@ -214,6 +171,15 @@ impl<C: Command> Run<C> {
     /// The outcome of a command that took effect before, as it was then: as far as it can
     /// still be read.
     pub(super) async fn already(&mut self, receipt: Receipt) -> Answer<C> {
+        loop {
+            match self.applied(&receipt).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => self.pause_after(error).await?,
+            }
+        }
+    }
+
+    async fn applied(&self, receipt: &Receipt) -> Result<Outcome<C::Aggregate>, LoadError> {
         let own = receipt
             .appends
             .iter()
@@ -222,19 +188,19 @@ impl<C: Command> Run<C> {
         let recorded = match first {
             Some(first) => {
                 let read = self.store().read_stream(&self.stream).from(first).to(last);
-                read.collect().await.map_err(LoadError::from)?.events
+                read.collect().await?.events
             }
             None => Vec::new(),
         };
         let mut events = Vec::new();
         for event in &recorded {
             let decoded = self.repository.codec().decode(event);
-            events.extend(decoded.map_err(|error| LoadError::from(FoldError::from(error)))?);
+            events.extend(decoded.map_err(FoldError::from)?);
         }
         let state = match self.repository.load_stream_at(&self.stream, last).await {
             Ok(at) => at.state,
             Err(LoadError::Removed { .. }) => C::Aggregate::default(),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         Ok(Outcome {
             version: last,

@@ -8,6 +8,7 @@ use super::{
     When, Why, caught, debug, resolve,
 };
 use crate::codec::FoldError;
+use crate::conflict::Policy;
 use crate::event::RecordedEvent;
 use crate::repository::Conflict;
 use crate::store::AppendReceipt;
@@ -22,10 +23,15 @@ impl<C: Command> Run<C> {
     ) -> Result<Lost<C>, DispatchError<C>> {
         let now = self.catch_up(&at, draft).await?;
         if let Some(receipt) = self.own() {
-            return self.already(receipt).await.map(Lost::Answered);
+            // The store knows what the id stands for; the event only bears it.
+            return match self.recognised().await? {
+                Some(known) => Ok(Lost::Answered(known)),
+                None => self.already(receipt).await.map(Lost::Answered),
+            };
         }
+        let removed = now.generation != at.generation;
         let gone = self.gone(&at, &now).await?;
-        let clash = self.clash()?;
+        let clash = self.clash(gone.is_some())?;
         let situation = self.situation(&now, gone.is_some(), clash.is_some())?;
         let resolution = resolve(&situation);
         debug!(
@@ -36,17 +42,13 @@ impl<C: Command> Run<C> {
         let step = match resolution {
             Resolution::Surface(why) => {
                 let reason = match why {
-                    Why::Demanded => ConflictReason::Demanded,
-                    Why::Declared => ConflictReason::Declared,
-                    Why::Gone => gone.unwrap_or(ConflictReason::Deleted),
                     Why::Clash => clash.unwrap_or(ConflictReason::Declared),
+                    _ if gone.is_some() => gone.unwrap_or(ConflictReason::Deleted),
+                    _ if removed => ConflictReason::Removed,
+                    Why::Demanded => ConflictReason::Demanded,
+                    Why::Declared | Why::Gone => ConflictReason::Declared,
                 };
                 return Err(self.surface(now, reason));
-            }
-            // Its own was found above, and has answered.
-            Resolution::AlreadyApplied | Resolution::NothingToDo => {
-                let state = now.state.clone();
-                return Ok(Lost::Answered(self.nothing_to_do(&now, state)));
             }
             Resolution::Unmet => {
                 self.require(&now)?;
@@ -57,16 +59,26 @@ impl<C: Command> Run<C> {
                 return Err(self.surface(now, ConflictReason::Declared));
             }
             Resolution::Redecide => Step::Decide(Decision::Redecided),
+            // Where nothing was proposed, nothing can still hold.
+            Resolution::Commute if self.proposes_nothing() => Step::Decide(Decision::Redecided),
             Resolution::Commute => Step::Commute,
             Resolution::Merge => match self.merge(&now)? {
-                Ok(events) if events.is_empty() => {
-                    let state = now.state.clone();
-                    return Ok(Lost::Answered(self.nothing_to_do(&now, state)));
-                }
                 Ok(events) => Step::Merge(events),
                 Err(reason) => return Err(self.surface(now, ConflictReason::Refused { reason })),
             },
+            // Its own was found above, and has answered.
+            Resolution::AlreadyApplied | Resolution::NothingToDo => {
+                Step::Decide(Decision::Redecided)
+            }
         };
+        let is_answer = match &step {
+            Step::Merge(events) => events.is_empty(),
+            _ => resolution == Resolution::NothingToDo,
+        };
+        // What appends nothing is no further attempt, unless its id has to be kept.
+        if is_answer && !self.options.record_outcome {
+            return Ok(Lost::Again(now, step));
+        }
         match self.pause().await {
             Ok(()) => Ok(Lost::Again(now, step)),
             Err(gave_up) => Err(self.surface(now, gave_up.into())),
@@ -115,7 +127,8 @@ impl<C: Command> Run<C> {
     }
 
     /// Whether what was decided upon is not there any more: the stream was closed, or
-    /// deleted, even if it was written again since.
+    /// deleted, even if it was written again since. What was truncated away with all that
+    /// was seen cannot be told from that.
     async fn gone(
         &mut self,
         at: &At<C>,
@@ -123,17 +136,33 @@ impl<C: Command> Run<C> {
     ) -> Result<Option<ConflictReason>, DispatchError<C>> {
         let info = self.info().await?;
         let readable = info.first_version.is_some_and(|first| first <= at.version);
+        let lost = now.generation != at.generation && !readable;
         Ok(match info.state {
             StreamState::Closed => Some(ConflictReason::Closed),
-            _ if now.generation != at.generation && at.exists() && !readable => {
-                Some(ConflictReason::Deleted)
-            }
+            StreamState::Deleted if lost => Some(ConflictReason::Deleted),
+            _ if lost => Some(ConflictReason::Removed),
             _ => None,
         })
     }
 
-    /// The first unseen event that the command cannot stand beside.
-    fn clash(&self) -> Result<Option<ConflictReason>, DispatchError<C>> {
+    /// Whether a version was demanded, so that the command is not asked.
+    const fn demanded(&self) -> bool {
+        matches!(self.options.seen, Seen::Exactly(_) | Seen::Token(_))
+    }
+
+    fn proposes_nothing(&self) -> bool {
+        let first = self.first.as_ref();
+        first.is_some_and(|first| first.events.is_empty())
+    }
+
+    /// The first unseen event that the command cannot stand beside. It is asked only where
+    /// its policy would go on.
+    fn clash(&self, gone: bool) -> Result<Option<ConflictReason>, DispatchError<C>> {
+        let policy = self.on_conflict.policy();
+        let goes_on = matches!(policy, Policy::Redecide | Policy::Commute);
+        if gone || self.demanded() || !goes_on {
+            return Ok(None);
+        }
         for recorded in &self.unseen {
             let decoded = self.repository.codec().decode(recorded);
             let decoded = decoded.map_err(|error| LoadError::from(FoldError::from(error)))?;
@@ -156,7 +185,7 @@ impl<C: Command> Run<C> {
         gone: bool,
         clashes: bool,
     ) -> Result<Situation, DispatchError<C>> {
-        let demanded = matches!(self.options.seen, Seen::Exactly(_) | Seen::Token(_));
+        let demanded = self.demanded();
         let required = C::REQUIRES.is_met(now.exists());
         let held = !now.exists() || self.options.repairing || self.invariants(&now.state)?.is_ok();
         // Asked last, and only where the answer matters.
@@ -164,7 +193,8 @@ impl<C: Command> Run<C> {
             let decided = self.decide(&now.state);
             match decided {
                 Ok(events) => events.is_empty(),
-                Err(DispatchError::Rejected(_)) => false,
+                // What was nothing before is not in conflict as long as it is nothing.
+                Err(DispatchError::Rejected(_)) => self.proposes_nothing(),
                 Err(error) => return Err(error),
             }
         };
@@ -230,7 +260,7 @@ impl<C: Command> Run<C> {
             expected = conflict.expected.map(|version| version.get()),
             actual = conflict.version.get(),
             attempts = conflict.attempts,
-            reason = %conflict.reason,
+            reason = conflict.reason.code(),
             "conflict"
         );
         DispatchError::Conflict(Box::new(conflict))
