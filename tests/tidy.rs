@@ -36,6 +36,7 @@ const STORE_ROOMS: &[&str] = &[
 const SQLITE_ROOMS: &[&str] = &[
     "options",
     "fault",
+    "lock",
     "row",
     "guard",
     "head",

@@ -74,7 +74,7 @@ async fn a_report_is_plain_data() {
 
 #[tokio::test]
 async fn a_report_is_a_line() {
-    insta::assert_snapshot!(lost().await, @"send on stream account-42: acted on version 2, which is at 4 now; meanwhile Withdrawn, Renamed; declared to surface (1 attempt); look at what happened meanwhile, and ask again if it is still meant");
+    insta::assert_snapshot!(lost().await, @"send on stream account-42: acted on version 2, but it is at version 4; meanwhile Withdrawn, Renamed; declared to surface (1 attempt); look at what happened meanwhile, and ask again if it is still meant");
 }
 
 #[tokio::test]

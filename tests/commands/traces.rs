@@ -122,6 +122,9 @@ async fn tell_all(store: Store) {
 fn heard(run: impl Future<Output = ()>) -> String {
     let heard = Heard::default();
     let text = Arc::clone(&heard.text);
+    // While there is one subscriber, tracing asks that of the thread which comes by first,
+    // and keeps what it says: the thread of another test has none. Of two, both are asked.
+    let _second = tracing::Dispatch::new(Heard::default());
     with_default(heard, || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -156,7 +156,7 @@ fn a_conflict_is_told_with_its_report() {
       after     {"audits":0,"balance":501,"owner":""} at version 2
       expected  to take effect with 1 event
       got       a conflict
-      conflict  seize on stream account-1: acted on version 1, which is at 2 now; meanwhile Deposited; declared to surface (1 attempts); look at what happened meanwhile, and ask again if it is still meant
+      conflict  seize on stream account-1: acted on version 1, but it is at version 2; meanwhile Deposited; declared to surface (1 attempt); look at what happened meanwhile, and ask again if it is still meant
       changed   /balance
 
       event 1   expected  Withdrawn {"cents":200}
@@ -172,7 +172,7 @@ fn a_conflict_is_told_with_its_report() {
       after     {"audits":0,"balance":501,"owner":""} at version 2
       expected  a conflict that holds the assertions
       got       a conflict
-      conflict  seize on stream account-1: acted on version 1, which is at 2 now; meanwhile Deposited; declared to surface (1 attempts); look at what happened meanwhile, and ask again if it is still meant
+      conflict  seize on stream account-1: acted on version 1, but it is at version 2; meanwhile Deposited; declared to surface (1 attempt); look at what happened meanwhile, and ask again if it is still meant
       changed   /balance
       problem   assertion failed: conflict.unseen.is_empty()
     "#);

@@ -4,13 +4,16 @@
 //! Only where there are hooks is a commit wrapped in a savepoint.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 use super::append::{Appender, Desk};
 use super::fault::{Failure, corrupt, fault};
 use super::guard::{Guard, Whose};
+use super::lock::write_lock;
+use super::options::SqliteOptions;
 use super::remove::remove;
 use super::statements::Statements;
 use crate::caught::{caught, let_go};
@@ -48,26 +51,24 @@ impl<'c> Hooks<'c> {
     pub(super) fn new(
         conn: &'c Connection,
         guard: Guard,
-        hooks: Vec<Arc<dyn CommitHook>>,
+        options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let mut new = Self {
             conn,
-            hooks,
+            hooks: options.hooks.clone(),
             guard,
             statements: Statements::new(conn),
             schema: -1,
             defers: false,
         };
         if !new.hooks.is_empty() {
-            new.set_up()?;
+            new.set_up(options.busy_timeout)?;
         }
         Ok(new)
     }
 
-    fn set_up(&mut self) -> Result<(), StoreError> {
-        let transaction =
-            rusqlite::Transaction::new_unchecked(self.conn, TransactionBehavior::Immediate);
-        let transaction = transaction.map_err(setting_up)?;
+    fn set_up(&mut self, timeout: Duration) -> Result<(), StoreError> {
+        let transaction = write_lock(self.conn, timeout).map_err(setting_up)?;
         // The guard is not told what a table is renamed to, nor to which one it refers: a
         // row that may not go would keep the store from replacing its own.
         let ours = "SELECT (SELECT count(*) FROM sqlite_schema \

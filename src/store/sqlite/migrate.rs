@@ -4,7 +4,11 @@
 //! down the version it has reached: a crash leaves the file at one version or the next,
 //! never between, and the next opening goes on from there.
 
-use rusqlite::{Connection, TransactionBehavior};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::lock::write_lock;
 
 /// What this release reads and writes. `schema.sql` makes it in a new file.
 pub(super) const SCHEMA_VERSION: u32 = 2;
@@ -23,16 +27,16 @@ pub(super) fn found(conn: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Takes every step that is left. The caller has refused a newer file.
-pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn migrate(conn: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     while found(conn)? < SCHEMA_VERSION {
-        step(conn)?;
+        step(conn, timeout)?;
     }
     Ok(())
 }
 
 /// Takes the next step, unless another process just did.
-fn step(conn: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn step(conn: &Connection, timeout: Duration) -> rusqlite::Result<()> {
+    let transaction = write_lock(conn, timeout)?;
     let from = found(&transaction)?;
     let steps_taken = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
     if let Some(sql) = STEPS.get(steps_taken) {
@@ -72,10 +76,10 @@ mod tests {
     #[test]
     fn every_step_together_makes_what_a_new_file_has() {
         assert_eq!(STEPS.len() + 1, SCHEMA_VERSION as usize);
-        let mut older = made_by(include_str!("migrations/1.sql"));
+        let older = made_by(include_str!("migrations/1.sql"));
         let insert = "INSERT INTO annalist_meta VALUES (1, 1, zeroblob(16), 7)";
         older.execute(insert, []).expect("a row");
-        migrate(&mut older).expect("every step");
+        migrate(&older, Duration::ZERO).expect("every step");
         assert_eq!(found(&older).expect("a version"), SCHEMA_VERSION);
         let new = made_by(include_str!("../../../schema.sql"));
         assert_eq!(schema(&older), schema(&new));

@@ -12,6 +12,7 @@
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `job` | what it is asked, and who waits for the answer |
 //! | `head` | how far the store has come |
+//! | `lock` | the write lock, waited for |
 //! | `transaction` | the write lock, from BEGIN to COMMIT |
 //! | `tail` | where a stream ends, believed when what stands beside it agrees |
 //! | `streams` | the streams that the writer knows |
@@ -109,6 +110,7 @@ mod inlet;
 mod job;
 mod keys;
 mod leases;
+mod lock;
 mod migrate;
 mod names;
 mod options;

@@ -5,17 +5,17 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction};
 use uuid::Uuid;
 
-use super::fault::{Deadline, at_file, fault, is_busy};
+use super::fault::{at_file, fault};
 use super::guard::Guard;
 use super::head::{self, Head};
 use super::identity::make_secrets;
+use super::lock::{patiently, write_lock};
 use super::migrate::{SCHEMA_VERSION, found, migrate};
 use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -42,7 +42,7 @@ pub(super) fn open_writer(
     let prepared = Keeping::log_of(path)
         .set(&conn)
         .map_err(Refusal::from)
-        .and_then(|()| prepare(&mut conn, path, options))
+        .and_then(|()| prepare(&conn, path, options))
         .and_then(|()| Ok(Keeping::Nothing.set(&conn)?));
     prepared.map_err(|error| match error {
         Refusal::Told(error) => error,
@@ -187,7 +187,8 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
+fn prepare(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
+    let timeout = options.busy_timeout;
     if conn.is_readonly(MAIN_DB)? {
         return Err(Refusal::Told(at_file(
             path,
@@ -205,23 +206,23 @@ fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Resul
     set_up_writer(conn, options)?;
     // Before the first commit, which may also move the log into the file.
     if options.durability == Durability::Full {
-        rewrite_log(conn, path)?;
+        rewrite_log(conn, path, timeout)?;
     }
     if is_new {
-        create(conn, path)?;
+        create(conn, path, timeout)?;
         // Unless another process, of a newer release, was faster.
         refuse_newer(conn, path)?;
     }
-    migrate(conn)?;
-    begin_epoch(conn)?;
+    migrate(conn, timeout)?;
+    begin_epoch(conn, timeout)?;
     Ok(())
 }
 
 /// Commits a row that changes. A commit that failed may have left frames in the log that
 /// are read back now but are not on the disk; once this commit is flushed they are too,
 /// since the log was written again, and what is answered from them holds.
-fn begin_epoch(conn: &mut Connection) -> Result<(), Refusal> {
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn begin_epoch(conn: &Connection, timeout: Duration) -> Result<(), Refusal> {
+    let transaction = write_lock(conn, timeout)?;
     make_secrets(&transaction).map_err(Refusal::Told)?;
     transaction.execute("UPDATE annalist_meta SET epoch = epoch + 1", [])?;
     transaction.commit()?;
@@ -233,9 +234,9 @@ fn begin_epoch(conn: &mut Connection) -> Result<(), Refusal> {
 /// all is well. Only what is written again is flushed again, by the next commit.
 ///
 /// SQLite keeps no lock on this file that closing it could drop.
-fn rewrite_log(conn: &mut Connection, path: &Path) -> Result<(), Refusal> {
+fn rewrite_log(conn: &Connection, path: &Path, timeout: Duration) -> Result<(), Refusal> {
     // Nobody else writes to the log meanwhile.
-    let _lock = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let _lock = write_lock(conn, timeout)?;
     rewrite(path).map_err(|error| {
         let what = "writing the write-ahead log again of";
         Refusal::Told(at_file(path, StoreErrorKind::Io, what).with_source(error))
@@ -264,15 +265,7 @@ fn rewrite(path: &Path) -> std::io::Result<()> {
 /// Turns the write-ahead log on. While another process does the same, SQLite says
 /// busy at once, whatever the time-out, so the waiting is done here.
 fn set_wal(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), Refusal> {
-    let deadline = Deadline::after(options.busy_timeout);
-    let mode: String = loop {
-        match switch_to_wal(conn) {
-            Err(error) if is_busy(&error) && !deadline.is_past() => {
-                thread::sleep(Duration::from_millis(1));
-            }
-            answer => break answer?,
-        }
-    };
+    let mode = patiently(options.busy_timeout, || switch_to_wal(conn))?;
     if mode == "wal" {
         return Ok(());
     }
@@ -311,8 +304,8 @@ fn is_new(transaction: &Transaction<'_>, path: &Path) -> Result<bool, Refusal> {
 }
 
 /// Makes the tables in one transaction, unless another process just did.
-fn create(conn: &mut Connection, path: &Path) -> Result<(), Refusal> {
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn create(conn: &Connection, path: &Path, timeout: Duration) -> Result<(), Refusal> {
+    let transaction = write_lock(conn, timeout)?;
     if is_new(&transaction, path)? {
         transaction.execute_batch(DDL)?;
         transaction.execute(head::WRITE, Head::default().columns())?;

@@ -1,12 +1,12 @@
 //! The transaction that the writer holds open, and how far the store has come in it.
 
-use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, Statement};
 
-use super::fault::{Deadline, Failure, corrupt, fault, is_busy};
+use super::fault::{Failure, corrupt, fault};
 use super::head::{self, Edge, Head};
+use super::lock::patiently;
 use crate::store::error::StoreError;
 use crate::version::Position;
 
@@ -42,8 +42,6 @@ pub(super) enum Kept {
 }
 
 impl<'c> Transaction<'c> {
-    const LOCK_STEP: Duration = Duration::from_micros(500);
-
     pub(super) fn new(conn: &'c Connection, busy_timeout: Duration) -> rusqlite::Result<Self> {
         conn.busy_timeout(Duration::ZERO)?;
         Ok(Self {
@@ -63,25 +61,11 @@ impl<'c> Transaction<'c> {
     /// On an error the lock is not held.
     pub(super) fn begin(&mut self) -> Result<Kept, StoreError> {
         let sql = |error| fault(error, "taking the write lock");
-        self.lock().map_err(sql)?;
+        patiently(self.busy_timeout, || self.begin.execute([])).map_err(sql)?;
         self.look().inspect_err(|_| {
             // The error that is told is the first one.
             let _ = self.roll_back();
         })
-    }
-
-    /// Waits in short even steps. SQLite's own waiting grows to 100 ms a step, while a
-    /// busy process lets go of the lock for a moment only: it would starve the others.
-    fn lock(&mut self) -> rusqlite::Result<()> {
-        let deadline = Deadline::after(self.busy_timeout);
-        loop {
-            match self.begin.execute([]) {
-                Err(error) if is_busy(&error) && !deadline.is_past() => {
-                    thread::sleep(Self::LOCK_STEP);
-                }
-                answer => return answer.map(drop),
-            }
-        }
     }
 
     fn look(&mut self) -> Result<Kept, StoreError> {

@@ -55,7 +55,7 @@ impl<'c> Writer<'c> {
         guard: Guard,
         options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
-        let hooks = Hooks::new(conn, guard, options.hooks.clone())?;
+        let hooks = Hooks::new(conn, guard, options)?;
         Self::with_hooks(conn, options, hooks).map_err(|error| fault(error, "preparing the writer"))
     }
 
