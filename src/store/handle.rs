@@ -355,7 +355,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) where there is a file
-    /// already, or for a store that is no file;
+    /// already, or the log of one that was, or for a store that is no file;
     /// [`Corrupt`](crate::StoreErrorKind::Corrupt) where the copy is damaged, and then so
     /// is the store; any other when it cannot be read or the copy not be written. Nothing
     /// is left at the path then.

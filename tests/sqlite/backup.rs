@@ -104,6 +104,25 @@ async fn a_backup_never_takes_the_place_of_a_file() {
 }
 
 #[tokio::test]
+async fn a_backup_is_not_written_beside_the_log_of_another_file() {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store, 1).await;
+    let copy = place.0.path().join("copy.db");
+    let left = ["copy.db-wal", "copy.db-journal"];
+    for name in left {
+        let leftover = place.0.path().join(name);
+        fs::write(&leftover, "left by a process that was killed").expect("a file");
+        let refused = store.backup(&copy).await.expect_err("a leftover");
+        assert_eq!(refused.kind(), StoreErrorKind::Invalid, "{refused}");
+        assert!(refused.to_string().contains(name), "{refused}");
+        assert_eq!(others(&place), [name]);
+        fs::remove_file(&leftover).expect("a file that may go");
+    }
+    store.backup(&copy).await.expect("a backup");
+}
+
+#[tokio::test]
 async fn a_damaged_store_is_not_taken_for_a_backup() {
     let place = Place::new();
     let store = place.open().await;

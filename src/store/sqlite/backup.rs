@@ -33,6 +33,7 @@ pub(super) fn back_up(
     if fs::symlink_metadata(to).is_ok() {
         return Err(taken(to));
     }
+    refuse_leftovers(to)?;
     let part = Part::new(to)?;
     copy(from, &part.path, options, &is_wanted)?;
     let report = check(&part.path, &is_wanted)?;
@@ -91,14 +92,9 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let with = |suffix| {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
-            PathBuf::from(path)
-        };
         // What is not there need not go.
-        for path in ["", "-wal", "-shm"].map(with) {
-            let _ = fs::remove_file(path);
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(with_suffix(&self.path, suffix));
         }
     }
 }
@@ -164,6 +160,25 @@ fn wanted(is_wanted: &impl Fn() -> bool, from: &Path) -> Result<(), StoreError> 
 fn taken(to: &Path) -> StoreError {
     let what = "a backup is written to a new file only, and there is one at";
     at_file(to, StoreErrorKind::Invalid, what)
+}
+
+/// SQLite would read a log that another file has left into the copy.
+fn refuse_leftovers(to: &Path) -> Result<(), StoreError> {
+    for suffix in ["-wal", "-journal"] {
+        let beside = with_suffix(to, suffix);
+        if fs::symlink_metadata(&beside).is_ok() {
+            let what = "a backup is not written beside the log of another file of its name; once \
+                        nobody uses it, remove";
+            return Err(at_file(&beside, StoreErrorKind::Invalid, what));
+        }
+    }
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
 }
 
 fn at_copy(to: &Path, error: io::Error) -> StoreError {
