@@ -91,6 +91,22 @@ async fn a_database_of_somebody_else_is_left_as_it_is() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_link_leads_to_is_left_as_it_is() {
+    let place = Place::new();
+    leave_in_log(
+        &place,
+        "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)",
+    );
+    let link = place.0.path().join("link.db");
+    std::os::unix::fs::symlink(place.path(), &link).expect("a link");
+    let before = hashes(&place);
+    let refused = Store::open(&link).await.expect_err("not ours");
+    assert_eq!(refused.kind(), StoreErrorKind::NotAStore, "{refused}");
+    assert_eq!(hashes(&place), before);
+}
+
 #[tokio::test]
 async fn a_newer_store_is_left_as_it_is() {
     let newer = "UPDATE annalist_meta SET schema_version = 99";

@@ -153,7 +153,8 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// The path as every connection opens it: absolute, so that it is no URI to SQLite and
-/// means the same file whatever becomes of the working directory.
+/// means the same file whatever becomes of the working directory, and no link, since
+/// SQLite's log lies beside the file that a link leads to.
 ///
 /// Refuses what SQLite takes for a database without a file, since each connection would
 /// have one of its own.
@@ -162,8 +163,13 @@ pub(super) fn plain_path(path: &Path) -> Result<PathBuf, StoreError> {
         let what = "a store needs a file, or use Store::memory(); this names none:";
         return Err(at_file(path, StoreErrorKind::Invalid, what));
     }
-    std::path::absolute(path)
-        .map_err(|error| at_file(path, StoreErrorKind::Io, "opening").with_source(error))
+    let absolute = std::path::absolute(path)
+        .map_err(|error| at_file(path, StoreErrorKind::Io, "opening").with_source(error))?;
+    match absolute.is_symlink() {
+        // One that leads nowhere is told when it is opened.
+        true => Ok(std::fs::canonicalize(&absolute).unwrap_or(absolute)),
+        false => Ok(absolute),
+    }
 }
 
 fn open(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> Result<Connection, StoreError> {
