@@ -225,6 +225,13 @@ async fn what_cannot_be_done_is_told_and_changes_nothing() {
     );
     assert!(!missing.exists());
 
+    let empty = folder.path().join("empty.db");
+    fs::write(&empty, "").unwrap();
+    let ran = annalist(&["stats", text(&empty)]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("there is no store in"), "{}", ran.err);
+    assert_eq!(fs::metadata(&empty).unwrap().len(), 0);
+
     let other = folder.path().join("other.db");
     fs::write(&other, "not a store").unwrap();
     let ran = annalist(&["verify", text(&other)]);

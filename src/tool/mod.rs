@@ -191,12 +191,14 @@ async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failu
         | Command::Streams { file, .. }
         | Command::Stats { file } => file,
     };
-    // Opening would make a store where there is none.
-    if !file.exists() {
-        return Err(Failure::Told(format!(
-            "there is no file {}",
-            file.display()
-        )));
+    // Opening would make a store where there is none, and in an empty file.
+    let missing = match std::fs::metadata(file) {
+        Err(_) => Some("there is no file"),
+        Ok(found) if found.is_file() && found.len() == 0 => Some("there is no store in"),
+        Ok(_) => None,
+    };
+    if let Some(missing) = missing {
+        return Err(Failure::Told(format!("{missing} {}", file.display())));
     }
     let store = Store::open(file).await?;
     let done = match command {
