@@ -325,3 +325,54 @@ async fn a_check_of_everything_names_each_damage() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_check_under_load_takes_no_new_key_for_damage() {
+    let place = Place::new();
+    let (store, kept) = (place.open().await, stream("a-1"));
+    for _ in 0..10 {
+        let events = (0..500).map(event);
+        let sent = store.append(&kept, ExpectedVersion::Any, events);
+        sent.await.expect("an append");
+    }
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let appending = async {
+        let mut appended = 0;
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            appended += 1;
+            let commit = Commit::new()
+                .append(stream("a-2"), ExpectedVersion::Any, [event(appended)])
+                .key(format!("key {appended}"), Fingerprint::of("the same"));
+            store.commit(commit).await.expect("a commit");
+        }
+        appended
+    };
+    let checking = async {
+        for _ in 0..10 {
+            let report = store.verify().await.expect("a check");
+            assert_eq!(report.damages, []);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (appended, ()) = futures_util::future::join(appending, checking).await;
+    assert!(appended > 10, "hardly anything was appended meanwhile");
+}
+
+#[tokio::test]
+async fn a_key_of_version_tokens_that_is_damaged_is_told_while_the_store_is_open() {
+    let spoils = [
+        "UPDATE annalist_secrets SET checksum = checksum + 1",
+        "UPDATE annalist_secrets SET secret = zeroblob(31)",
+        "DELETE FROM annalist_secrets",
+    ];
+    for spoil in spoils {
+        let place = Place::new();
+        let store = place.open().await;
+        place.connect().execute(spoil, []).expect("an update");
+        let damages = store.verify().await.expect("a check").damages;
+        assert_eq!(damages.len(), 1, "{spoil}: {damages:?}");
+        // A copy of it could not be opened.
+        let copy = place.0.path().join("copy.db");
+        store.backup(&copy).await.expect_err("damaged");
+    }
+}

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::fault::fault;
 use super::head::{Edge, Head};
+use super::identity;
 use super::keys;
 use super::leases;
 use super::names::{Names, hash};
@@ -101,6 +102,17 @@ impl Verifier {
         }
     }
 
+    /// The same for what has no position.
+    fn note_error_beside_the_log(&mut self, error: StoreError) -> Result<(), StoreError> {
+        match error.kind() {
+            StoreErrorKind::Corrupt { .. } => {
+                self.note(None, None, error.context());
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
     fn structure(&mut self, conn: &Connection) -> Result<Part, StoreError> {
         let mut check = sql(conn.prepare("PRAGMA integrity_check(100)"))?;
         let found = sql(check.query_map([], |row| row.get::<_, String>(0)))?;
@@ -129,6 +141,10 @@ impl Verifier {
                 None,
                 format!("the lease {name:?} is not what was written"),
             );
+        }
+        // A file whose key is damaged is refused at the next opening.
+        if let Err(error) = identity::read(conn) {
+            self.note_error_beside_the_log(error)?;
         }
         Ok(Part::Log {
             after: 0,
@@ -320,6 +336,8 @@ impl Verifier {
     }
 
     fn keys(&mut self, conn: &Connection) -> Result<Part, StoreError> {
+        let head = "SELECT last_position FROM annalist_head";
+        let head_now: i64 = sql(conn.query_row(head, [], |row| row.get(0)))?;
         let rows = "SELECT k.stream, k.key, s.name, \
                     (SELECT max(version) FROM annalist_events AS e WHERE e.stream = k.stream) \
                     FROM annalist_keys AS k LEFT JOIN annalist_streams AS s ON s.id = k.stream \
@@ -343,7 +361,7 @@ impl Verifier {
             let name: Option<String> = sql(row.get(2))?;
             let last: Option<i64> = sql(row.get(3))?;
             match name.map(|name| parse_stream(&name, None)) {
-                Some(Ok(stream)) => self.key(conn, number, &stream, &key, last)?,
+                Some(Ok(stream)) => self.key(conn, (number, &stream), &key, (last, head_now))?,
                 _ => self.note(
                     None,
                     None,
@@ -358,10 +376,9 @@ impl Verifier {
     fn key(
         &mut self,
         conn: &Connection,
-        number: i64,
-        stream: &StreamId,
+        (number, stream): (i64, &StreamId),
         key: &str,
-        last: Option<i64>,
+        (last, head_now): (Option<i64>, i64),
     ) -> Result<(), StoreError> {
         let known = match keys::find(conn, number, stream, key) {
             Ok(Some(known)) => known,
@@ -377,7 +394,8 @@ impl Verifier {
             .iter()
             .find(|append| append.stream == *stream);
         let beyond = own.is_some_and(|own| own.last > last.map_or(Version::ZERO, version));
-        if beyond || known.receipt.position > Some(position(self.head)) {
+        // Keys that came since the check began tell of positions that came since, too.
+        if beyond || known.receipt.position > Some(position(head_now)) {
             let what = format!("the commit key {key:?} tells of events that are not there");
             self.note(None, Some(stream), what);
         }
