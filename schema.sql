@@ -135,8 +135,8 @@ CREATE TABLE annalist_leases (
     checksum   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What is kept from everybody who cannot read the file. Invariant: made when the store is
--- opened first, never changed; checksum covers every column.
+-- What is kept from everybody who cannot read the file. Invariant: made with the store and
+-- never changed; checksum covers every column and the store's id.
 CREATE TABLE annalist_secrets (
     name     TEXT    PRIMARY KEY,
     secret   BLOB    NOT NULL,

@@ -24,6 +24,8 @@ pub type HookResult = Result<(), Box<dyn Error + Send + Sync>>;
 ///   [`AppendError::Hook`](crate::AppendError::Hook).
 /// - It runs on the thread that everyone's writes wait for, and in the middle of them.
 ///   It may await its [`Tx`] and nothing else: anything else fails the commit.
+/// - It must not block on the store that calls it, as `block_on(store.append(..))` would:
+///   that waits for the thread it runs on, for ever.
 /// - It cannot end the transaction, attach files, change settings or write the tables of
 ///   the store, whose names begin with `annalist_`. It may read them; `annalist_head` is
 ///   moved when the batch is written, and still tells of the one before.

@@ -87,8 +87,12 @@ impl AcquireLease {
         }
     }
 
-    /// How long it is held without being renewed. Default 30 seconds. Choose it longer
-    /// than the work between two renewals ever takes.
+    /// How long it is held without being renewed, by the store's clock. Default 30 seconds.
+    /// Choose it longer than the work between two renewals ever takes.
+    ///
+    /// Processes that share a store share its machine, and so its clock. Where that is set
+    /// back, a lease that runs lasts so much longer; where it is set forward, it ends
+    /// early, which the token makes safe.
     pub fn for_duration(mut self, duration: Duration) -> Self {
         self.duration = duration;
         self

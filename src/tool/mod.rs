@@ -1,8 +1,8 @@
 //! The command line `annalist` as a library: looks into a store file and checks it.
 //!
 //! The binary of the same name does nothing but call [`main`]. No command makes a store
-//! or changes what one holds; the file must be writable all the same, since reading a
-//! write-ahead log takes locks.
+//! or changes what one holds. Opening it is what opening is to any process, though: the
+//! file must be writable, and one of an older release is brought to this one's schema.
 //!
 //! | exit code | meaning |
 //! |---|---|

@@ -364,6 +364,7 @@ async fn a_key_of_version_tokens_that_is_damaged_is_told_while_the_store_is_open
         "UPDATE annalist_secrets SET checksum = checksum + 1",
         "UPDATE annalist_secrets SET secret = zeroblob(31)",
         "DELETE FROM annalist_secrets",
+        "UPDATE annalist_meta SET store_id = zeroblob(16)",
     ];
     for spoil in spoils {
         let place = Place::new();
@@ -371,8 +372,34 @@ async fn a_key_of_version_tokens_that_is_damaged_is_told_while_the_store_is_open
         place.connect().execute(spoil, []).expect("an update");
         let damages = store.verify().await.expect("a check").damages;
         assert_eq!(damages.len(), 1, "{spoil}: {damages:?}");
-        // A copy of it could not be opened.
+        // Neither it nor a copy of it could be opened.
         let copy = place.0.path().join("copy.db");
         store.backup(&copy).await.expect_err("damaged");
+        store.close().await.expect("a clean close");
+        let refused = Store::open(place.path()).await.expect_err("damaged");
+        let kind = StoreErrorKind::Corrupt { position: None };
+        assert_eq!(refused.kind(), kind, "{spoil}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_or_index_that_is_gone_or_none_of_the_stores_is_named() {
+    for (spoil, object) in [
+        (
+            "DROP INDEX annalist_events_by_id",
+            "index annalist_events_by_id",
+        ),
+        ("DROP VIEW annalist_log", "view annalist_log"),
+        (
+            "CREATE INDEX annalist_mine ON annalist_events (type)",
+            "index annalist_mine",
+        ),
+    ] {
+        let place = Place::new();
+        let store = place.open().await;
+        place.connect().execute(spoil, []).expect("a change");
+        let damages = store.verify().await.expect("a check").damages;
+        let named = damages.iter().any(|damage| damage.what.contains(object));
+        assert!(named, "{spoil}: {damages:?}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::identity::make_secrets;
 use super::lock::write_lock;
 
 /// What this release reads and writes. `schema.sql` makes it in a new file.
@@ -41,6 +42,9 @@ fn step(conn: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     let steps_taken = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
     if let Some(sql) = STEPS.get(steps_taken) {
         transaction.execute_batch(sql)?;
+        if from == 1 {
+            make_secrets(&transaction)?;
+        }
         transaction.execute("UPDATE annalist_meta SET schema_version = ?1", [from + 1])?;
     }
     transaction.commit()

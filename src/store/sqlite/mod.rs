@@ -63,6 +63,7 @@
 //! - Where a stream ends, if what a damaged page hides ends exactly there.
 //!
 //! `verify` sees each of these.
+#![doc = include_str!("faults.md")]
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Opens the file: makes the tables in a new one, refuses what is not ours, and
 //! sets every connection up.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,21 @@ use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 const DDL: &str = include_str!("../../../schema.sql");
+
+/// What a store's schema is made of, as `sqlite_schema` names it.
+pub(super) fn made_of(conn: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let sql = "SELECT type || ' ' || name FROM sqlite_schema \
+               WHERE name LIKE 'annalist^_%' ESCAPE '^'";
+    let mut objects = conn.prepare(sql)?;
+    objects.query_map([], |row| row.get(0))?.collect()
+}
+
+/// What it is made of when it is new.
+pub(super) fn made_of_when_new() -> rusqlite::Result<BTreeSet<String>> {
+    let new = Connection::open_in_memory()?;
+    new.execute_batch(DDL)?;
+    made_of(&new)
+}
 
 /// "Anna", in SQLite's header field for what an application's files are.
 const APPLICATION_ID: i32 = 0x416e_6e61;
@@ -229,7 +245,6 @@ fn prepare(conn: &Connection, path: &Path, options: &SqliteOptions) -> Result<()
 /// since the log was written again, and what is answered from them holds.
 fn begin_epoch(conn: &Connection, timeout: Duration) -> Result<(), Refusal> {
     let transaction = write_lock(conn, timeout)?;
-    make_secrets(&transaction).map_err(Refusal::Told)?;
     transaction.execute("UPDATE annalist_meta SET epoch = epoch + 1", [])?;
     transaction.commit()?;
     Ok(())
@@ -320,6 +335,7 @@ fn create(conn: &Connection, path: &Path, timeout: Duration) -> Result<(), Refus
             "INSERT INTO annalist_meta (id, schema_version, store_id, epoch) VALUES (1, ?1, ?2, 0)",
             (SCHEMA_VERSION, Uuid::now_v7().as_bytes()),
         )?;
+        make_secrets(&transaction)?;
     }
     transaction.commit()?;
     Ok(())

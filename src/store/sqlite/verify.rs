@@ -12,9 +12,11 @@ use super::head::{Edge, Head};
 use super::identity;
 use super::keys;
 use super::leases;
+use super::migrate::{SCHEMA_VERSION, found as found_version};
 use super::names::{Names, hash};
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position, version};
+use super::schema::{made_of, made_of_when_new};
 use crate::ids::StreamId;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::report::{Damage, VerifyReport};
@@ -121,6 +123,20 @@ impl Verifier {
                 line if line == "ok" => {}
                 line => self.note(None, None, format!("SQLite finds: {line}")),
             }
+        }
+        // A table or index that is gone is no damage to SQLite.
+        let (new, found) = (sql(made_of_when_new())?, sql(made_of(conn))?);
+        for object in new.symmetric_difference(&found) {
+            let what = match found.contains(object) {
+                true => "is none of the store's",
+                false => "is gone",
+            };
+            self.note(None, None, format!("the {object} {what}"));
+        }
+        let version = sql(found_version(conn))?;
+        if version != SCHEMA_VERSION {
+            let what = format!("the schema is said to be of version {version}");
+            self.note(None, None, what);
         }
         // A damaged head is told, and what it says is still the best there is to go by.
         if let Err(error) = Head::read(conn) {
