@@ -57,7 +57,7 @@ impl<A: Aggregate> Repository<A> {
             Some(StreamState::Closed) => ConflictReason::Closed,
             Some(StreamState::Deleted) if loaded.exists() => ConflictReason::Deleted,
             _ if removed => ConflictReason::Removed,
-            _ => ConflictReason::Declared,
+            _ => ConflictReason::Demanded,
         };
         let mut conflict = self.conflict(&loaded, since, events, reason)?;
         conflict.elapsed = began.elapsed();
