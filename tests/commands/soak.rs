@@ -2,6 +2,7 @@
 //!
 //! 64 tasks share 8 accounts in a SQLite file. They deposit (`Commute`), withdraw
 //! (`Redecide`), send (`Surface`) and rename (`Merge`), some under ids that are repeated.
+//! After 32 commands a task goes on with the next 8 accounts, so that their logs stay short.
 //! Afterwards the log explains each answer, and the answers explain the whole log.
 //!
 //! `cargo test` sends 2,000 commands. For longer:
@@ -29,6 +30,20 @@ use crate::bank::{
 
 const TASKS: u64 = 64;
 const ACCOUNTS: u64 = 8;
+const COMMANDS_PER_ROUND: u64 = 32;
+
+/// The accounts that a task writes to in a round.
+fn keys(round: u64) -> Vec<String> {
+    (0..ACCOUNTS)
+        .map(|number| format!("{round}-{number}"))
+        .collect()
+}
+
+/// All of them.
+fn all_keys(commands: u64) -> Vec<String> {
+    let rounds = commands.div_ceil(TASKS).div_ceil(COMMANDS_PER_ROUND);
+    (0..rounds).flat_map(keys).collect()
+}
 
 /// What a task sends.
 #[derive(Clone, Debug)]
@@ -85,7 +100,7 @@ async fn soak_every_answer_is_explained_by_the_log() {
     let store = Store::open(folder.path().join("bank.db")).await;
     let store = store.expect("a store");
     let bus = bus(&store, seed);
-    for key in 0..ACCOUNTS {
+    for key in all_keys(commands) {
         let opening = bus.decide(key, "open", |_: &Account| {
             let deposited = AccountEvent::Deposited { cents: 500 };
             Ok::<_, Overdrawn>(vec![opened("nobody"), deposited])
@@ -104,7 +119,7 @@ async fn soak_every_answer_is_explained_by_the_log() {
     }
     let elapsed = began.elapsed();
     let dispatches = answers.len();
-    let counts = explain(&store, answers).await;
+    let counts = explain(&store, all_keys(commands), answers).await;
     println!("{dispatches} dispatches in {elapsed:?}: {counts:?}");
     for must in [
         "appended",
@@ -138,7 +153,8 @@ async fn send_all(bus: CommandBus, seed: u64, task: u64, commands: u64) -> Vec<A
             answers.push(dispatch(&bus, key, id, sent).await);
             continue;
         }
-        let key = random.u64(0..ACCOUNTS).to_string();
+        let keys = keys(number / COMMANDS_PER_ROUND);
+        let key = keys[random.usize(0..keys.len())].clone();
         let id = format!("{task}-{number}");
         let sent = match random.u32(0..10) {
             0..3 => Sent::Deposit(random.i64(1..60)),
@@ -237,10 +253,13 @@ async fn stored(store: &Store, key: &str) -> Stored {
 }
 
 /// Holds every answer against the log, and the log against the answers.
-async fn explain(store: &Store, answers: Vec<Answered>) -> BTreeMap<&'static str, u32> {
+async fn explain(
+    store: &Store,
+    keys: Vec<String>,
+    answers: Vec<Answered>,
+) -> BTreeMap<&'static str, u32> {
     let mut logs = HashMap::new();
-    for key in 0..ACCOUNTS {
-        let key = key.to_string();
+    for key in keys {
         let stored = stored(store, &key).await;
         logs.insert(key, stored);
     }
