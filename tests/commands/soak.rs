@@ -5,7 +5,7 @@
 //! After 32 commands a task goes on with the next 8 accounts, so that their logs stay short.
 //! Afterwards the log explains each answer, and the answers explain the whole log.
 //!
-//! `cargo test` sends 2,000 commands. For longer:
+//! `cargo test` sends 20,000 commands. For longer:
 //!
 //! ```text
 //! ANNALIST_COMMANDS=200000 cargo test --release --test commands soak -- --nocapture
@@ -94,7 +94,7 @@ fn from_environment<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn soak_every_answer_is_explained_by_the_log() {
     let seed = from_environment("ANNALIST_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let commands: u64 = from_environment("ANNALIST_COMMANDS").unwrap_or(2_000);
+    let commands: u64 = from_environment("ANNALIST_COMMANDS").unwrap_or(20_000);
     println!("{commands} commands with ANNALIST_SEED={seed}");
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path().join("bank.db")).await;
