@@ -37,6 +37,37 @@ async fn a_demanded_version_that_is_past_is_stale_at_once() {
 }
 
 #[tokio::test]
+async fn a_demanded_version_that_was_removed_is_stale_with_what_came_after_it() {
+    on_both(async |staged| {
+        write(&staged.inner, &three()).await;
+        let stream = account(KEY);
+        let truncated = staged.inner.truncate_before(&stream, Version::new(3));
+        truncated.await.expect("a removal");
+        let deposit = staged.bus().dispatch(KEY, Deposit { cents: 1 });
+        let stale = conflict(deposit.expecting(Version::new(1)).await);
+        assert_eq!((stale.expected, stale.base), (Some(Version::new(1)), None));
+        assert_eq!(stale.unseen, three()[2..]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_busy_store_hides_nothing_from_a_stale_caller() {
+    on_both(async |staged| {
+        write(&staged.inner, &three()).await;
+        // Now, then, and what happened in between.
+        for busy in [0, 0, 1] {
+            let stage = staged.clone();
+            staged.before_read(async move |_| stage.busy_reads(busy));
+        }
+        let deposit = staged.bus().dispatch(KEY, Deposit { cents: 1 });
+        let stale = conflict(deposit.expecting(Version::new(2)).await);
+        assert_eq!(stale.unseen, three()[2..]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_demanded_version_that_is_current_holds() {
     on_both(async |staged| {
         write(&staged.inner, &three()).await;

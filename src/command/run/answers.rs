@@ -2,7 +2,7 @@
 
 use super::{
     Answer, At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Draft,
-    InvalidDispatch, LoadError, Outcome, Receipt, Run, Seen, Since, Version,
+    InvalidDispatch, LoadError, Outcome, Receipt, RecordedEvent, Run, Seen, Since, Version,
 };
 use crate::codec::FoldError;
 use crate::command::Requires;
@@ -93,10 +93,11 @@ impl<C: Command> Run<C> {
             Some(version) => self.load_at(version).await.ok(),
             None => None,
         };
-        let from = base.as_ref().map_or(now.version, |base| base.version);
-        let rest = self.store().read_stream(&self.stream);
-        let rest = rest.from(from.next()).to(now.version).collect().await;
-        let unseen = rest.map(|slice| slice.events).unwrap_or_default();
+        // A base that was removed is not known any more, but what came after it is.
+        let unseen = match self.seen_since(expected.unwrap_or(now.version), &now).await {
+            Ok(unseen) => unseen,
+            Err(error) => return error,
+        };
         let at = base.clone().unwrap_or_else(|| now.clone());
         let since = Since { now, unseen };
         let told = self
@@ -110,6 +111,21 @@ impl<C: Command> Run<C> {
                 self.surfaced(conflict)
             }
             Err(error) => error.into(),
+        }
+    }
+
+    /// What happened after a version that the caller has seen, as far as it can be read.
+    async fn seen_since(
+        &mut self,
+        seen: Version,
+        now: &At<C>,
+    ) -> Result<Vec<RecordedEvent>, DispatchError<C>> {
+        loop {
+            let rest = self.store().read_stream(&self.stream);
+            match rest.from(seen.next()).to(now.version).collect().await {
+                Ok(slice) => return Ok(slice.events),
+                Err(error) => self.pause_after(error.into()).await?,
+            }
         }
     }
 
