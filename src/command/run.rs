@@ -176,14 +176,20 @@ impl<C: Command> Run<C> {
     /// Whether an answer was given for what a state is, and under no key that would have
     /// told of another dispatch of the same id.
     fn judges_a_state(&self, answer: &Answer<C>) -> bool {
-        use DispatchError::{AlreadyExists, Conflict, InvariantViolated, NotFound, Rejected};
+        use DispatchError::{
+            AlreadyExists, Conflict, InvariantViolated, NotFound, Panicked, Rejected,
+        };
         match answer {
             Ok(Outcome { decided_by, .. }) => {
                 *decided_by == Decision::NothingToDo && !self.options.record_outcome
             }
             Err(Rejected(_)) => !self.options.record_outcome,
             Err(
-                Conflict(_) | AlreadyExists { .. } | NotFound { .. } | InvariantViolated { .. },
+                Conflict(_)
+                | AlreadyExists { .. }
+                | NotFound { .. }
+                | InvariantViolated { .. }
+                | Panicked { .. },
             ) => true,
             Err(_) => false,
         }

@@ -1,7 +1,7 @@
 //! Command ids, by which a command is recognised for ever, and outcomes that are recorded
 //! under them.
 
-use annalist::{CommandBus, Decision, DispatchError, Version};
+use annalist::{CommandBus, Decision, DispatchError, Store, Version};
 
 use crate::bank::{
     Account, Deposit, Deposited, Freeze, Frozen, Overdrawn, Withdraw, Withdrawn, open, opened,
@@ -145,6 +145,24 @@ async fn no_answer_is_judged_on_the_commands_own_effect() {
         let outcome = beside_a_twin(&staged, Freeze).await;
         assert_eq!(outcome.decided_by, Decision::AlreadyApplied);
         assert_eq!(outcome.events, [Frozen]);
+    })
+    .await;
+    // Nothing but a panic is left for it, by its twin.
+    on_both(async |staged| {
+        write(&staged.inner, &[opened("ann"), Deposited { cents: 5 }]).await;
+        let spend = |staged: &Store| {
+            let bus = CommandBus::new(staged.clone());
+            let spend = bus.decide(KEY, "spend", |account: &Account| {
+                assert!(account.balance >= 5, "whoever calls looks first");
+                Ok::<_, std::fmt::Error>(vec![Withdrawn { cents: 5 }])
+            });
+            spend.command_id("k")
+        };
+        staged.before_read(async move |inner| {
+            spend(&inner).await.expect("the twin");
+        });
+        let outcome = spend(&staged.store).await.expect("it took effect");
+        assert_eq!(outcome.decided_by, Decision::AlreadyApplied);
     })
     .await;
     // Made stale by its twin.
