@@ -19,7 +19,8 @@ use crate::payload::Payload;
 use crate::repository::{LoadError, Loaded, Repository, Since};
 use crate::retry::{Backoff, GaveUp};
 use crate::store::{
-    AppendError, AppendReceipt, Commit, Fingerprint, Receipt, Store, StoreError, StoreErrorKind,
+    AppendError, AppendReceipt, Commit, CommitKey, Fingerprint, Receipt, Store, StoreError,
+    StoreErrorKind,
 };
 use crate::version::Version;
 
@@ -109,13 +110,18 @@ impl<C: Command> Run<C> {
             on_conflict,
         } = dispatch;
         let invalid = |error| DispatchError::Invalid(InvalidDispatch::Name(error));
-        let id = match &options.command_id {
+        let id: CommandId = match &options.command_id {
             Some(id) => id.parse().map_err(invalid)?,
             None => EventId::new().to_string().parse().map_err(invalid)?,
         };
+        let stream = stream_id::<C::Aggregate>(key).map_err(invalid)?;
+        let fingerprint = fingerprint(&command)?;
+        // The store would tell, but only of a command that has something to append.
+        let key = id.to_string();
+        CommitKey { key, fingerprint }.check()?;
         Ok(Self {
-            stream: stream_id::<C::Aggregate>(key).map_err(invalid)?,
-            fingerprint: fingerprint(&command)?,
+            stream,
+            fingerprint,
             began: Instant::now(),
             backoff: bus.backoff(),
             repository: Repository::new(bus.store().clone()),

@@ -329,7 +329,7 @@ pub struct CommitKey {
 }
 
 impl CommitKey {
-    fn check(&self) -> Result<(), AppendError> {
+    pub(crate) fn check(&self) -> Result<(), AppendError> {
         if self.key.is_empty() || self.key.contains(char::is_control) {
             return Err(AppendError::Invalid(InvalidCommit::Key));
         }

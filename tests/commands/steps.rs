@@ -169,8 +169,14 @@ async fn names_that_cannot_be_are_invalid() {
             "{key:?} {id:?}"
         );
     }
-    let long = "x".repeat(256);
-    let deposit = staged.bus().dispatch(KEY, Deposit { cents: 1 });
-    let answer = deposit.command_id(long).await.expect_err("too long");
-    assert_eq!(answer.code(), "limit_exceeded");
+    // Whatever is decided: it would be told only when something is to be appended.
+    for long in ["x".repeat(256), "ü".repeat(128)] {
+        let deposit = staged.bus().dispatch(KEY, Deposit { cents: 1 });
+        let answer = deposit.command_id(&long).await.expect_err("too long");
+        assert_eq!(answer.code(), "limit_exceeded");
+        let rejected = staged.bus().dispatch(KEY, send(1));
+        let answer = rejected.command_id(&long).await.expect_err("too long");
+        assert_eq!(answer.code(), "limit_exceeded");
+    }
+    assert!(staged.sent().is_empty());
 }
