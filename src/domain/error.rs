@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::caught::Panicked;
+use crate::caught::{Panicked, caught};
 use crate::codec::{DecodeError, EncodeError, InvalidAggregate};
 use crate::ids::{InvalidName, StreamId};
 use crate::repository::LoadError;
@@ -143,14 +143,31 @@ fn only(known: &[&str]) -> String {
     }
 }
 
-/// What an error says, with its causes.
+/// What an error says, with its causes. One of them may be the user's, and panic.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told.push_str(": ");
-        told.push_str(&error.to_string());
-        cause = error.source();
+    let told = caught(|| {
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            told.push_str(": ");
+            told.push_str(&error.to_string());
+            cause = error.source();
+        }
+        told
+    });
+    told.unwrap_or_else(|panicked| panicked.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_cannot_be_shown_is_told_all_the_same() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{}", panic!("no words"))]
+        struct Wordless;
+
+        assert_eq!(chain(&Wordless), "user code panicked: no words");
     }
-    told
 }
