@@ -14,6 +14,11 @@ use crate::store::Store;
 ///
 /// It holds no state of any aggregate: many buses, in many processes, may work on one
 /// store.
+///
+/// # Panics
+///
+/// A dispatch that has to wait before its next attempt panics outside of a Tokio runtime
+/// whose timers are enabled, as those of `#[tokio::main]` are.
 #[derive(Clone)]
 pub struct CommandBus {
     store: Store,
@@ -61,8 +66,8 @@ impl CommandBus {
         Dispatch::new(self.clone(), key.to_string(), command)
     }
 
-    /// Decides by a closure, under a name for logs and reports. A conflict always
-    /// surfaces. With a command id the closure is recognised by its name alone: what it
+    /// Decides by a closure, under a name for logs and reports. A conflict surfaces, unless
+    /// [`on_conflict`](Dispatch::on_conflict) says otherwise. With a command id the closure is recognised by its name alone: what it
     /// has caught is not compared.
     ///
     /// ```

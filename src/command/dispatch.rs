@@ -68,7 +68,8 @@ impl<C: Command> Dispatch<C> {
         }
     }
 
-    /// Names it, so that it is recognised for ever: at most 255 bytes. Without it each
+    /// Names it, so that it is recognised for ever: at most 255 bytes. It is recognised by
+    /// its aggregate: the same id on another one is another command. Without it each
     /// dispatch is a command of its own.
     pub fn command_id(mut self, id: impl Into<String>) -> Self {
         self.options.command_id = Some(id.into());
