@@ -286,16 +286,25 @@ impl<C: Command> Run<C> {
         if self.remaining().is_some_and(|left| left.is_zero()) {
             return Err(DispatchError::DeadlineExceeded { source: None });
         }
+        if self.is_behind() {
+            return Ok(Appended::Lost);
+        }
         self.sent
             .extend(draft.new_events.iter().map(|event| event.id));
         self.commit(at, draft.new_events.clone(), Some(last)).await
+    }
+
+    /// Whether what was decided was decided on a state that is known to be old, so that no
+    /// append of it can land.
+    pub(super) fn is_behind(&self) -> bool {
+        matches!(self.options.seen, Seen::LongAgo(_)) && self.first.is_none()
     }
 
     /// What has no events to append holds for the current state alone. Where its id is to
     /// be kept, the version check says whether it is that.
     async fn without_events(&mut self, at: &At<C>) -> Result<Appended, DispatchError<C>> {
         // What was so long ago says nothing of now.
-        if matches!(self.options.seen, Seen::LongAgo(_)) && self.first.is_none() {
+        if self.is_behind() {
             return Ok(Appended::Lost);
         }
         if self.options.record_outcome {

@@ -21,6 +21,8 @@ impl<C: Command> Run<C> {
         at: At<C>,
         draft: Draft<C>,
     ) -> Result<Lost<C>, DispatchError<C>> {
+        // Nobody was raced with yet, and nothing was attempted.
+        let behind = self.is_behind();
         let now = self.catch_up(&at, draft).await?;
         if let Some(receipt) = self.own() {
             // The store knows what the id stands for; the event only bears it.
@@ -77,6 +79,9 @@ impl<C: Command> Run<C> {
         };
         // What appends nothing is no further attempt, unless its id has to be kept.
         if is_answer && !self.options.record_outcome {
+            return Ok(Lost::Again(now, step));
+        }
+        if behind {
             return Ok(Lost::Again(now, step));
         }
         match self.pause().await {
