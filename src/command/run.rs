@@ -1,5 +1,8 @@
 //! The loop: look up, load, decide, append, and what to do about a conflict.
 
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span};
 
@@ -98,7 +101,18 @@ impl<C: Command> Run<C> {
         let run = Self::new(dispatch)?;
         // Names only: payloads and metadata are nobody's who reads a log.
         let span = info_span!("dispatch", command = run.command.name(), stream = %run.stream);
-        run.run().instrument(span).await
+        let command = run.command.name().to_owned();
+        // What is left uncaught, such as a state whose `Clone` panics, ends here too. None
+        // of it runs between a commit that has landed and its answer.
+        let mut run = Box::pin(run.run().instrument(span));
+        poll_fn(|cx| {
+            let polled = caught(|| run.as_mut().poll(cx));
+            polled.unwrap_or_else(|source| {
+                let command = command.clone();
+                Poll::Ready(Err(DispatchError::Panicked { command, source }))
+            })
+        })
+        .await
     }
 
     fn new(dispatch: Dispatch<C>) -> Result<Self, DispatchError<C>> {

@@ -196,3 +196,39 @@ async fn stored_events_over_which_code_panics_fail_their_stream_alone() {
         .await;
     }
 }
+
+/// A state that cannot be copied once something has happened to it.
+#[derive(Default, Serialize, Deserialize)]
+struct Unique(u32);
+
+impl Clone for Unique {
+    fn clone(&self) -> Self {
+        assert_eq!(self.0, 0, "there is but one");
+        Self(self.0)
+    }
+}
+
+impl Aggregate for Unique {
+    const CATEGORY: &'static str = "unique";
+    type Event = Step;
+
+    fn apply(&mut self, _: &Step) {
+        self.0 += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_copied_fails_one_dispatch() {
+    let bus = annalist::CommandBus::new(annalist::Store::memory());
+    let step = |_: &Unique| Ok::<_, std::fmt::Error>(vec![Step::Stepped]);
+    bus.decide(KEY, "step", step).await.expect("an outcome");
+    match bus.decide(KEY, "step", step).await {
+        Err(DispatchError::Panicked { source, .. }) => {
+            assert!(source.message.contains("there is but one"), "{source}");
+        }
+        _ => panic!("it was copied"),
+    }
+    bus.decide("another", "step", step)
+        .await
+        .expect("an outcome");
+}
