@@ -29,7 +29,7 @@ const ROOMS: &[&str] = &[
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
     "limits", "receipt", "fence", "error", "commit", "facts", "removal", "report", "scan",
-    "backend", "verdict", "tx", "hook", "memory", "sqlite", "read", "lease", "handle",
+    "backend", "wrapper", "verdict", "tx", "hook", "memory", "sqlite", "read", "lease", "handle",
 ];
 
 /// The same inside of `src/store/sqlite/`.

@@ -16,6 +16,7 @@
 //! | [`Backend`] | the contract of what keeps the events |
 //! | [`Tx`] | SQL inside the transaction of a commit |
 //! | [`CommitHook`] | code of the application's that runs there |
+//! | [`Wrapper`] | a backend around another one |
 //! | `verdict` | the truth tables as pure functions, asked by every backend |
 //! | `memory` | the shortest correct reading of the contract |
 //! | [`sqlite`] | the durable one: a writer thread with group commit, and a pool of readers |
@@ -47,6 +48,7 @@ pub mod sqlite;
 #[cfg(feature = "sqlite")]
 mod tx;
 mod verdict;
+mod wrapper;
 
 pub use backend::{
     AllPage, AllQuery, Backend, CommitFound, Filter, ListQuery, StoreIdentity, StreamInfo,
@@ -71,3 +73,4 @@ pub use report::{BackedUp, Damage, VerifyReport};
 pub use scan::{Direction, PageBounds, Scan};
 #[cfg(feature = "sqlite")]
 pub use tx::{SqlRow, SqlValue, Tx, TxError};
+pub use wrapper::Wrapper;

@@ -5,14 +5,10 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use annalist::store::{
-    AllPage, AllQuery, Backend, CommitFound, CommitRequest, Compacted, LeaseAnswer, LeaseName,
-    LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed, StoreIdentity, StreamPage,
-    StreamQuery, VerifyReport,
-};
+use annalist::store::{Backend, CommitFound, CommitRequest, StreamPage, StreamQuery, Wrapper};
 use annalist::{
-    AppendError, CommandBus, EventId, Limits, Position, Receipt, RecordedEvent, Store, StoreError,
-    StoreErrorKind, StreamId, StreamInfo,
+    AppendError, CommandBus, EventId, Limits, Receipt, RecordedEvent, Store, StoreError,
+    StoreErrorKind, StreamId,
 };
 use futures_util::future::BoxFuture;
 
@@ -164,7 +160,11 @@ fn told(kind: StoreErrorKind) -> StoreError {
     StoreError::new(kind, "as the test says")
 }
 
-impl Backend for Stage {
+impl Wrapper for Stage {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.as_ref()
+    }
+
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         Box::pin(async move {
             self.sent
@@ -191,14 +191,6 @@ impl Backend for Stage {
         })
     }
 
-    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
-        self.inner.remove(request)
-    }
-
-    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
-        self.inner.compact()
-    }
-
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
         Box::pin(async move {
             self.play(&self.before_reads).await;
@@ -213,21 +205,6 @@ impl Backend for Stage {
             self.give_way().await;
             page
         })
-    }
-
-    fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
-        self.inner.read_all(query)
-    }
-
-    fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
-        self.inner.list_streams(query)
-    }
-
-    fn stream_info<'a>(
-        &'a self,
-        stream: &'a StreamId,
-    ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
-        self.inner.stream_info(stream)
     }
 
     fn find_event<'a>(
@@ -250,32 +227,5 @@ impl Backend for Stage {
             self.give_way().await;
             self.inner.find_commit(stream, key).await
         })
-    }
-
-    fn identity(&self) -> StoreIdentity {
-        self.inner.identity()
-    }
-
-    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
-        self.inner.lease(request)
-    }
-
-    fn lease_holder<'a>(
-        &'a self,
-        name: &'a LeaseName,
-    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
-        self.inner.lease_holder(name)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.inner.head()
-    }
-
-    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
-        self.inner.verify()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }

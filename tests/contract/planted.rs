@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use annalist::store::{
-    AllPage, AllQuery, AppendRequest, Backend, CommitFound, CommitRequest, Compacted, FencingToken,
-    LeaseAnswer, LeaseAsk, LeaseName, LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed,
-    StoreIdentity, StreamPage, StreamQuery, VerifyReport,
+    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, FencingToken, LeaseAnswer, LeaseAsk,
+    LeaseRequest, LeaseState, ListQuery, StreamPage, StreamQuery, Wrapper,
 };
 use annalist::testkit::contract::{CASES, Subject, run};
 use annalist::{
@@ -248,20 +247,16 @@ impl Planted {
     }
 }
 
-impl Backend for Planted {
+impl Wrapper for Planted {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.as_ref()
+    }
+
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         Box::pin(async move {
             let answer = self.write(request).await;
             self.answer(answer).await
         })
-    }
-
-    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
-        self.inner.remove(request)
-    }
-
-    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
-        self.inner.compact()
     }
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
@@ -298,13 +293,6 @@ impl Backend for Planted {
         })
     }
 
-    fn stream_info<'a>(
-        &'a self,
-        stream: &'a StreamId,
-    ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
-        self.inner.stream_info(stream)
-    }
-
     fn find_event<'a>(
         &'a self,
         stream: &'a StreamId,
@@ -314,18 +302,6 @@ impl Backend for Planted {
             Fault::FindsNothing => Box::pin(async { Ok(None) }),
             _ => self.inner.find_event(stream, id),
         }
-    }
-
-    fn find_commit<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
-        self.inner.find_commit(stream, key)
-    }
-
-    fn identity(&self) -> StoreIdentity {
-        self.inner.identity()
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
@@ -342,24 +318,5 @@ impl Backend for Planted {
                 (_, _, answer) => answer,
             })
         })
-    }
-
-    fn lease_holder<'a>(
-        &'a self,
-        name: &'a LeaseName,
-    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
-        self.inner.lease_holder(name)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.inner.head()
-    }
-
-    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
-        self.inner.verify()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }

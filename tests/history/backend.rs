@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use annalist::store::{
-    AllPage, AllQuery, Backend, CommitFound, CommitRequest, Compacted, LeaseAnswer, LeaseName,
-    LeaseRequest, LeaseState, ListQuery, RemovalRequest, Removed, StoreIdentity, StreamPage,
-    StreamQuery, VerifyReport,
+    AllPage, AllQuery, Backend, CommitRequest, StreamPage, StreamQuery, Wrapper,
 };
 use annalist::{
-    AppendError, AppendReceipt, EventId, ExpectedVersion, Limits, Position, Receipt, RecordedEvent,
-    Store, StoreError, StreamId, StreamInfo, Version,
+    AppendError, AppendReceipt, EventId, ExpectedVersion, Limits, Position, Receipt, Store,
+    StoreError, StreamId, Version,
 };
 use futures_util::future::BoxFuture;
 use tokio::task::yield_now;
@@ -181,7 +179,11 @@ fn pretend(receipt: &mut Receipt, expected: Version) {
     }
 }
 
-impl Backend for Slow {
+impl Wrapper for Slow {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.as_ref()
+    }
+
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         Box::pin(async move {
             self.give_way().await;
@@ -189,14 +191,6 @@ impl Backend for Slow {
             self.give_way().await;
             answer
         })
-    }
-
-    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
-        self.inner.remove(request)
-    }
-
-    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
-        self.inner.compact()
     }
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
@@ -215,59 +209,5 @@ impl Backend for Slow {
             self.give_way().await;
             page
         })
-    }
-
-    fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
-        self.inner.list_streams(query)
-    }
-
-    fn stream_info<'a>(
-        &'a self,
-        stream: &'a StreamId,
-    ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
-        self.inner.stream_info(stream)
-    }
-
-    fn find_event<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        id: EventId,
-    ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
-        self.inner.find_event(stream, id)
-    }
-
-    fn find_commit<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
-        self.inner.find_commit(stream, key)
-    }
-
-    fn identity(&self) -> StoreIdentity {
-        self.inner.identity()
-    }
-
-    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
-        self.inner.lease(request)
-    }
-
-    fn lease_holder<'a>(
-        &'a self,
-        name: &'a LeaseName,
-    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
-        self.inner.lease_holder(name)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.inner.head()
-    }
-
-    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
-        self.inner.verify()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }

@@ -7,14 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_core::future::BoxFuture;
 
 use super::deed::Deed;
-use crate::event::RecordedEvent;
-use crate::ids::{EventId, StreamId};
-use crate::store::{
-    AllPage, AllQuery, AppendError, Backend, CommitFound, CommitRequest, Compacted, LeaseAnswer,
-    LeaseName, LeaseRequest, LeaseState, Limits, ListQuery, Receipt, RemovalRequest, Removed,
-    Store, StoreError, StoreIdentity, StreamInfo, StreamPage, StreamQuery, VerifyReport,
-};
-use crate::version::Position;
+use crate::ids::StreamId;
+use crate::store::{AppendError, Backend, CommitRequest, Limits, Receipt, Store, Wrapper};
 
 /// What the command under test takes for its store.
 pub(super) struct Between {
@@ -76,7 +70,11 @@ impl Between {
     }
 }
 
-impl Backend for Between {
+impl Wrapper for Between {
+    fn inner(&self) -> &dyn Backend {
+        self.inner.as_ref()
+    }
+
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         Box::pin(async move {
             let next = self.others().waiting.pop_front();
@@ -87,75 +85,5 @@ impl Backend for Between {
             }
             self.inner.commit(request).await
         })
-    }
-
-    fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
-        self.inner.remove(request)
-    }
-
-    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
-        self.inner.compact()
-    }
-
-    fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
-        self.inner.read_stream(query)
-    }
-
-    fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
-        self.inner.read_all(query)
-    }
-
-    fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
-        self.inner.list_streams(query)
-    }
-
-    fn stream_info<'a>(
-        &'a self,
-        stream: &'a StreamId,
-    ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
-        self.inner.stream_info(stream)
-    }
-
-    fn find_event<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        id: EventId,
-    ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
-        self.inner.find_event(stream, id)
-    }
-
-    fn find_commit<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
-        self.inner.find_commit(stream, key)
-    }
-
-    fn identity(&self) -> StoreIdentity {
-        self.inner.identity()
-    }
-
-    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
-        self.inner.lease(request)
-    }
-
-    fn lease_holder<'a>(
-        &'a self,
-        name: &'a LeaseName,
-    ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
-        self.inner.lease_holder(name)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
-        self.inner.head()
-    }
-
-    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
-        self.inner.verify()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }
