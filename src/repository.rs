@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use futures_core::Stream;
 
 use crate::aggregate::{Aggregate, stream_id};
-use crate::codec::Codec;
+use crate::codec::{Codec, FoldError};
 use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{EventId, InvalidName, StreamId};
 use crate::store::{Store, StoreErrorKind, StreamPage};
@@ -185,10 +185,6 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    pub(crate) const fn codec(&self) -> &Codec<A> {
-        &self.codec
-    }
-
     pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
@@ -306,6 +302,18 @@ impl<A: Aggregate> Repository<A> {
         let rest = rest.from(seen.version.next()).to(now.version);
         let unseen = rest.collect().await?.events;
         Ok(Since { now, unseen })
+    }
+
+    /// Reads recorded events as those of the aggregate.
+    pub(crate) fn decode<'a>(
+        &self,
+        recorded: impl IntoIterator<Item = &'a RecordedEvent>,
+    ) -> Result<Vec<A::Event>, LoadError> {
+        let mut events = Vec::new();
+        for event in recorded {
+            events.extend(self.codec.decode(event).map_err(FoldError::from)?);
+        }
+        Ok(events)
     }
 
     /// Turns events into what is stored.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Conflict, Loaded, Repository, SaveError, Since};
+use super::{Conflict, LoadError, Loaded, Repository, SaveError, Since};
 use crate::aggregate::{Aggregate, fold};
 use crate::caught::caught;
 use crate::conflict::{ConflictKind, ConflictReason};
@@ -71,15 +71,8 @@ impl<A: Aggregate> Repository<A> {
         since: Since<A>,
         proposed: Vec<A::Event>,
         reason: ConflictReason,
-    ) -> Result<Conflict<A>, crate::repository::LoadError> {
-        let mut unseen = Vec::with_capacity(since.unseen.len());
-        for event in &since.unseen {
-            unseen.extend(
-                self.codec()
-                    .decode(event)
-                    .map_err(crate::codec::FoldError::from)?,
-            );
-        }
+    ) -> Result<Conflict<A>, LoadError> {
+        let unseen = self.decode(&since.unseen)?;
         Ok(Conflict {
             stream: base.stream.clone(),
             kind: ConflictKind::LostRace,

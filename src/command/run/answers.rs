@@ -4,7 +4,6 @@ use super::{
     Answer, At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Draft,
     InvalidDispatch, LoadError, Outcome, Receipt, RecordedEvent, Run, Seen, Since, Version,
 };
-use crate::codec::FoldError;
 use crate::command::Requires;
 use crate::store::StreamInfo;
 
@@ -208,11 +207,7 @@ impl<C: Command> Run<C> {
             }
             None => Vec::new(),
         };
-        let mut events = Vec::new();
-        for event in &recorded {
-            let decoded = self.repository.codec().decode(event);
-            events.extend(decoded.map_err(FoldError::from)?);
-        }
+        let events = self.repository.decode(&recorded)?;
         let state = match self.repository.load_stream_at(&self.stream, last).await {
             Ok(at) => at.state,
             Err(LoadError::Removed { .. }) => C::Aggregate::default(),

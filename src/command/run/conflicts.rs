@@ -4,15 +4,22 @@ use tracing::info;
 
 use super::{
     At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Diverged, Draft, EventOf,
-    First, LoadError, Lost, OnConflict, Receipt, Resolution, Run, Seen, Since, Situation, Step,
-    When, Why, caught, debug, resolve,
+    First, Lost, OnConflict, Receipt, Resolution, Run, Seen, Since, Situation, Step, When, Why,
+    caught, debug, resolve,
 };
-use crate::codec::FoldError;
 use crate::conflict::Policy;
 use crate::event::RecordedEvent;
 use crate::repository::Conflict;
 use crate::store::AppendReceipt;
 use crate::version::StreamState;
+
+/// What comes of an attempt that lost.
+enum Next<C: Command> {
+    Attempt(Step<C>),
+    Surface(Why),
+    /// Its merge says why not.
+    Refused(String),
+}
 
 impl<C: Command> Run<C> {
     /// What becomes of an attempt whose append was in conflict.
@@ -41,8 +48,9 @@ impl<C: Command> Run<C> {
             ?resolution,
             "lost a race"
         );
-        let step = match resolution {
-            Resolution::Surface(why) => {
+        let step = match self.next(&now, resolution)? {
+            Next::Attempt(step) => step,
+            Next::Surface(why) => {
                 let reason = match why {
                     Why::Clash => clash.unwrap_or(ConflictReason::Declared),
                     _ if gone.is_some() => gone.unwrap_or(ConflictReason::Deleted),
@@ -52,25 +60,8 @@ impl<C: Command> Run<C> {
                 };
                 return Err(self.surface(now, reason));
             }
-            Resolution::Unmet => {
-                self.require(&now)?;
-                return Err(self.surface(now, ConflictReason::Declared));
-            }
-            Resolution::Broken => {
-                self.check(&now, &now.state, When::Loaded)?;
-                return Err(self.surface(now, ConflictReason::Declared));
-            }
-            Resolution::Redecide => Step::Decide(Decision::Redecided),
-            // Where nothing was proposed, nothing can still hold.
-            Resolution::Commute if self.proposes_nothing() => Step::Decide(Decision::Redecided),
-            Resolution::Commute => Step::Commute,
-            Resolution::Merge => match self.merge(&now)? {
-                Ok(events) => Step::Merge(events),
-                Err(reason) => return Err(self.surface(now, ConflictReason::Refused { reason })),
-            },
-            // Its own was found above, and has answered.
-            Resolution::AlreadyApplied | Resolution::NothingToDo => {
-                Step::Decide(Decision::Redecided)
+            Next::Refused(reason) => {
+                return Err(self.surface(now, ConflictReason::Refused { reason }));
             }
         };
         let is_answer = match &step {
@@ -78,16 +69,37 @@ impl<C: Command> Run<C> {
             _ => resolution == Resolution::NothingToDo,
         };
         // What appends nothing is no further attempt, unless its id has to be kept.
-        if is_answer && !self.options.record_outcome {
-            return Ok(Lost::Again(now, step));
-        }
-        if behind {
+        if behind || (is_answer && !self.options.record_outcome) {
             return Ok(Lost::Again(now, step));
         }
         match self.pause().await {
             Ok(()) => Ok(Lost::Again(now, step)),
             Err(gave_up) => Err(self.surface(now, gave_up.into())),
         }
+    }
+
+    /// What comes of a resolution.
+    fn next(&self, now: &At<C>, resolution: Resolution) -> Result<Next<C>, DispatchError<C>> {
+        Ok(match resolution {
+            Resolution::Surface(why) => Next::Surface(why),
+            Resolution::Unmet | Resolution::Broken => {
+                self.require(now)?;
+                self.check(now, &now.state, When::Loaded)?;
+                // Asked again, the user's invariants hold.
+                Next::Surface(Why::Declared)
+            }
+            // Where nothing was proposed, nothing can still hold.
+            Resolution::Commute if !self.proposes_nothing() => Next::Attempt(Step::Commute),
+            Resolution::Merge => match self.merge(now)? {
+                Ok(events) => Next::Attempt(Step::Merge(events)),
+                Err(reason) => Next::Refused(reason),
+            },
+            // Its own was found before, and has answered.
+            Resolution::Commute
+            | Resolution::Redecide
+            | Resolution::NothingToDo
+            | Resolution::AlreadyApplied => Next::Attempt(Step::Decide(Decision::Redecided)),
+        })
     }
 
     /// Reads what happened meanwhile, and keeps the first attempt.
@@ -98,11 +110,7 @@ impl<C: Command> Run<C> {
                 Err(error) => self.pause_after(error).await?,
             }
         };
-        for event in &unseen {
-            let decoded = self.repository.codec().decode(event);
-            let decoded = decoded.map_err(|error| LoadError::from(FoldError::from(error)))?;
-            self.unseen_events.extend(decoded);
-        }
+        self.unseen_events.extend(self.repository.decode(&unseen)?);
         self.unseen.extend(unseen);
         self.first.get_or_insert_with(|| First {
             base: at.clone(),
@@ -169,9 +177,7 @@ impl<C: Command> Run<C> {
             return Ok(None);
         }
         for recorded in &self.unseen {
-            let decoded = self.repository.codec().decode(recorded);
-            let decoded = decoded.map_err(|error| LoadError::from(FoldError::from(error)))?;
-            for event in decoded {
+            for event in self.repository.decode([recorded])? {
                 let clashes = caught(|| self.command.clashes_with(&event));
                 if clashes.map_err(|source| self.panicked(source))? {
                     return Ok(Some(ConflictReason::Clash {
