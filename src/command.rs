@@ -190,7 +190,7 @@ mod run;
 pub use bus::{BusOptions, CommandBus};
 pub use closure::Decide;
 pub use dispatch::Dispatch;
-pub(crate) use dispatch::{DispatchOptions, Seen};
+pub(crate) use dispatch::{DispatchOptions, Seen, dispatch_options};
 pub use error::{DispatchError, InvalidDispatch, When};
 
 /// Something that is to happen to an aggregate.

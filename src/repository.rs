@@ -22,6 +22,7 @@ mod error;
 mod save;
 
 pub use conflict::Conflict;
+pub(crate) use error::debug;
 pub use error::{LoadError, SaveError};
 
 /// Loads and saves aggregates of one kind.

@@ -57,6 +57,71 @@ pub(crate) enum Seen {
     LongAgo(Version),
 }
 
+/// What can be said of a command, whether or not its type is known.
+macro_rules! dispatch_options {
+    (impl $($dispatch:tt)+) => {
+        impl $($dispatch)+ {
+            /// Names it, so that it is recognised for ever: at most 255 bytes. It is recognised by
+            /// its aggregate: the same id on another one is another command. Without it each
+            /// dispatch is a command of its own.
+            pub fn command_id(mut self, id: impl Into<String>) -> Self {
+                self.options.command_id = Some(id.into());
+                self
+            }
+
+            /// Demands that the aggregate is at this version. If it is not, or another writer is
+            /// faster, the conflict surfaces, whatever the command declares.
+            pub fn expecting(mut self, version: $crate::Version) -> Self {
+                self.options.seen = $crate::command::Seen::Exactly(version);
+                self
+            }
+
+            /// Demands that the aggregate is as it was when the token was minted, in the same way.
+            pub fn expecting_token(mut self, token: $crate::VersionToken) -> Self {
+                self.options.seen = $crate::command::Seen::Token(token);
+                self
+            }
+
+            /// Decides on the aggregate as it was at this version, such as when its user went
+            /// offline. If it has moved on, that is a conflict that the command's declaration
+            /// speaks to.
+            pub fn based_on(mut self, version: $crate::Version) -> Self {
+                self.options.seen = $crate::command::Seen::LongAgo(version);
+                self
+            }
+
+            /// What is kept beside every event of it. The command's id is added.
+            pub fn metadata(mut self, metadata: $crate::Metadata) -> Self {
+                self.options.metadata = metadata;
+                self
+            }
+
+            /// How long it may take. No attempt begins later, and none is cut short.
+            pub fn deadline(mut self, after: std::time::Duration) -> Self {
+                self.options.deadline = Some(after);
+                self
+            }
+
+            /// Lets it begin on a state that breaks an invariant. What it leaves must not.
+            pub fn repairing(mut self) -> Self {
+                self.options.repairing = true;
+                self
+            }
+
+            /// Keeps its id also if it is rejected or nothing is left to do: sent again it is
+            /// [`AlreadyApplied`](crate::Decision::AlreadyApplied), without events.
+            pub fn record_outcome(mut self) -> Self {
+                self.options.record_outcome = true;
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use dispatch_options;
+
+dispatch_options!(impl<C: Command> Dispatch<C>);
+
 impl<C: Command> Dispatch<C> {
     pub(super) fn new(bus: CommandBus, key: String, command: C) -> Self {
         Self {
@@ -68,63 +133,9 @@ impl<C: Command> Dispatch<C> {
         }
     }
 
-    /// Names it, so that it is recognised for ever: at most 255 bytes. It is recognised by
-    /// its aggregate: the same id on another one is another command. Without it each
-    /// dispatch is a command of its own.
-    pub fn command_id(mut self, id: impl Into<String>) -> Self {
-        self.options.command_id = Some(id.into());
-        self
-    }
-
-    /// Demands that the aggregate is at this version. If it is not, or another writer is
-    /// faster, the conflict surfaces, whatever the command declares.
-    pub fn expecting(mut self, version: Version) -> Self {
-        self.options.seen = Seen::Exactly(version);
-        self
-    }
-
-    /// Demands that the aggregate is as it was when the token was minted, in the same way.
-    pub fn expecting_token(mut self, token: VersionToken) -> Self {
-        self.options.seen = Seen::Token(token);
-        self
-    }
-
-    /// Decides on the aggregate as it was at this version, such as when its user went
-    /// offline. If it has moved on, that is a conflict that the command's declaration
-    /// speaks to.
-    pub fn based_on(mut self, version: Version) -> Self {
-        self.options.seen = Seen::LongAgo(version);
-        self
-    }
-
-    /// What is kept beside every event of it. The command's id is added.
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
-        self.options.metadata = metadata;
-        self
-    }
-
-    /// How long it may take. No attempt begins later, and none is cut short.
-    pub fn deadline(mut self, after: Duration) -> Self {
-        self.options.deadline = Some(after);
-        self
-    }
-
     /// What a conflict means this time, in place of what the command declares.
     pub fn on_conflict(mut self, on_conflict: OnConflict<C>) -> Self {
         self.on_conflict = on_conflict;
-        self
-    }
-
-    /// Lets it begin on a state that breaks an invariant. What it leaves must not.
-    pub const fn repairing(mut self) -> Self {
-        self.options.repairing = true;
-        self
-    }
-
-    /// Keeps its id also if it is rejected or nothing is left to do: sent again it is
-    /// [`AlreadyApplied`](super::Decision::AlreadyApplied), without events.
-    pub const fn record_outcome(mut self) -> Self {
-        self.options.record_outcome = true;
         self
     }
 }

@@ -7,7 +7,7 @@ use crate::caught::Panicked;
 use crate::codec::EncodeError;
 use crate::command::Command;
 use crate::ids::{InvalidName, StreamId};
-use crate::repository::{Conflict, LoadError};
+use crate::repository::{Conflict, LoadError, debug};
 use crate::store::{AppendError, StoreError};
 use crate::version::Version;
 
@@ -171,14 +171,7 @@ impl<C: Command> DispatchError<C> {
 }
 
 impl<C: Command> fmt::Debug for DispatchError<C> {
-    /// Shows what it says, and its causes: what it is about need not be shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({self})", self.code())?;
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        debug(f, self.code(), self)
     }
 }

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::future::IntoFuture;
-use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -12,10 +11,9 @@ use super::answer::{AnyDispatchError, AnyOutcome, Telling};
 use super::error::DomainError;
 use crate::aggregate::{Aggregate, stream_id};
 use crate::caught::caught;
-use crate::command::{Command, CommandBus, DispatchError, DispatchOptions, InvalidDispatch, Seen};
-use crate::event::Metadata;
-use crate::token::VersionToken;
-use crate::version::Version;
+use crate::command::{
+    Command, CommandBus, DispatchError, DispatchOptions, InvalidDispatch, dispatch_options,
+};
 
 /// A command whose type is not known any more, as [`Domain::decode`](super::Domain::decode)
 /// answers it.
@@ -136,55 +134,9 @@ pub struct AnyDispatch {
     telling: Telling,
 }
 
+dispatch_options!(impl AnyDispatch);
+
 impl AnyDispatch {
-    /// As [`Dispatch::command_id`](crate::Dispatch::command_id).
-    pub fn command_id(mut self, id: impl Into<String>) -> Self {
-        self.options.command_id = Some(id.into());
-        self
-    }
-
-    /// As [`Dispatch::expecting`](crate::Dispatch::expecting).
-    pub fn expecting(mut self, version: Version) -> Self {
-        self.options.seen = Seen::Exactly(version);
-        self
-    }
-
-    /// As [`Dispatch::expecting_token`](crate::Dispatch::expecting_token).
-    pub fn expecting_token(mut self, token: VersionToken) -> Self {
-        self.options.seen = Seen::Token(token);
-        self
-    }
-
-    /// As [`Dispatch::based_on`](crate::Dispatch::based_on).
-    pub fn based_on(mut self, version: Version) -> Self {
-        self.options.seen = Seen::LongAgo(version);
-        self
-    }
-
-    /// As [`Dispatch::metadata`](crate::Dispatch::metadata).
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
-        self.options.metadata = metadata;
-        self
-    }
-
-    /// As [`Dispatch::deadline`](crate::Dispatch::deadline).
-    pub fn deadline(mut self, after: Duration) -> Self {
-        self.options.deadline = Some(after);
-        self
-    }
-
-    /// As [`Dispatch::repairing`](crate::Dispatch::repairing).
-    pub fn repairing(mut self) -> Self {
-        self.options.repairing = true;
-        self
-    }
-
-    /// As [`Dispatch::record_outcome`](crate::Dispatch::record_outcome).
-    pub fn record_outcome(mut self) -> Self {
-        self.options.record_outcome = true;
-        self
-    }
-
     /// Lets a conflict tell the payloads of the unseen events and the current state, for
     /// whoever may see them.
     pub fn report_in_full(mut self) -> Self {

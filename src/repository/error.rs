@@ -131,14 +131,22 @@ impl<A: Aggregate> SaveError<A> {
 }
 
 impl<A: Aggregate> fmt::Debug for SaveError<A> {
-    /// Shows what it says, and its causes: what it is about need not be shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({self})", self.code())?;
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        debug(f, self.code(), self)
     }
+}
+
+/// Shows what an error says, and its causes: what it is about need not be shown.
+pub(crate) fn debug(
+    f: &mut fmt::Formatter<'_>,
+    code: &str,
+    error: &dyn std::error::Error,
+) -> fmt::Result {
+    write!(f, "{code} ({error})")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(f, ": {error}")?;
+        cause = error.source();
+    }
+    Ok(())
 }

@@ -6,15 +6,16 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::event::NewEvent;
+use crate::event::{Metadata, NewEvent, RecordedEvent};
 use crate::ids::{EventId, EventType, StreamId};
 use crate::payload::Payload;
-use crate::store::error::{AppendError, Duplicate, InvalidCommit};
+use crate::store::error::{AppendError, Duplicate, InvalidCommit, StoreError, StoreErrorKind};
 use crate::store::fence::Fence;
 use crate::store::limits::{Limits, check, check_stream};
-use crate::version::{ExpectedVersion, Generation};
+use crate::version::{ExpectedVersion, Generation, Position, Version};
 
 /// One atomic step: events for one or several streams, each under its own
 /// expectation, and streams that are only checked. All expectations hold, or
@@ -311,6 +312,32 @@ impl EventRequest {
             schema_version,
             payload,
             metadata,
+        })
+    }
+
+    /// The event as it is read once it stands there.
+    pub(crate) fn recorded(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        position: Position,
+        recorded_at: DateTime<Utc>,
+    ) -> Result<RecordedEvent, StoreError> {
+        let metadata = Metadata::from_stored(self.metadata.as_deref()).map_err(|error| {
+            let position = Some(position);
+            StoreError::new(StoreErrorKind::Corrupt { position }, "reading metadata")
+                .with_source(error)
+        })?;
+        Ok(RecordedEvent {
+            id: self.id,
+            stream: stream.clone(),
+            version,
+            position,
+            event_type: self.event_type.clone(),
+            schema_version: self.schema_version,
+            payload: self.payload.clone(),
+            metadata,
+            recorded_at,
         })
     }
 

@@ -181,17 +181,7 @@ impl Log {
             let last = self.facts(stream).version;
             for (version, sent) in (last.get() + 1..).map(Version::new).zip(sent) {
                 let position = self.head().plus(events.len() as u64 + 1);
-                events.push(RecordedEvent {
-                    id: sent.id,
-                    stream: stream.clone(),
-                    version,
-                    position,
-                    event_type: sent.event_type.clone(),
-                    schema_version: sent.schema_version,
-                    payload: sent.payload.clone(),
-                    metadata: read_metadata(sent.metadata.as_deref(), position)?,
-                    recorded_at,
-                });
+                events.push(sent.recorded(stream, version, position, recorded_at)?);
             }
             if !sent.is_empty() {
                 receipts.push(AppendReceipt {
@@ -394,13 +384,6 @@ impl Log {
 }
 
 /// Reads metadata as a row holds it.
-fn read_metadata(json: Option<&str>, position: Position) -> Result<Metadata, StoreError> {
-    Metadata::from_stored(json).map_err(|error| {
-        let position = Some(position);
-        StoreError::new(StoreErrorKind::Corrupt { position }, "reading metadata").with_source(error)
-    })
-}
-
 struct Page {
     events: Vec<RecordedEvent>,
     scanned_to: Option<u64>,

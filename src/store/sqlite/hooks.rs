@@ -17,8 +17,8 @@ use super::options::SqliteOptions;
 use super::remove::remove;
 use super::statements::Statements;
 use crate::caught::{caught, let_go};
-use crate::event::{Metadata, RecordedEvent};
-use crate::store::commit::{CommitRequest, EventRequest};
+use crate::event::RecordedEvent;
+use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, HookError, StoreError, StoreErrorKind};
 use crate::store::hook::CommitHook;
 use crate::store::receipt::Receipt;
@@ -291,32 +291,14 @@ fn recorded(
     };
     let count: usize = appends().map(|append| append.events.len()).sum();
     let mut positions = (last.get() + 1 - count as u64..).map(Position::new);
+    let recorded_at = DateTime::from_timestamp_micros(recorded_at)
+        .ok_or_else(|| corrupt(Some(last), "handing a time to a hook"))?;
     let mut events = Vec::with_capacity(count);
     for (append, written) in appends().zip(&receipt.appends) {
         let mut version = written.first.unwrap_or(written.last);
         for event in &append.events {
-            let EventRequest {
-                id,
-                event_type,
-                schema_version,
-                payload,
-                metadata,
-            } = event;
             let at = positions.next().unwrap_or(last);
-            let damaged = |what| corrupt(Some(at), what);
-            events.push(RecordedEvent {
-                id: *id,
-                stream: append.stream.clone(),
-                version,
-                position: at,
-                event_type: event_type.clone(),
-                schema_version: *schema_version,
-                payload: payload.clone(),
-                metadata: Metadata::from_stored(metadata.as_deref())
-                    .map_err(|error| damaged("handing metadata to a hook").with_source(error))?,
-                recorded_at: DateTime::from_timestamp_micros(recorded_at)
-                    .ok_or_else(|| damaged("handing a time to a hook"))?,
-            });
+            events.push(event.recorded(&append.stream, version, at, recorded_at)?);
             version = version.next();
         }
     }
