@@ -82,6 +82,7 @@
 //! | `codec` | the only (de)serializer of events: [`Codec`], [`RecordedEvent::decode`] |
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
+//! | `trace` | what belongs together over all streams, and what caused what: [`Trace`] |
 //! | | **aggregates: loaded, decided, saved** |
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
@@ -116,6 +117,7 @@ pub mod testkit;
 mod token;
 #[cfg(feature = "tool")]
 pub mod tool;
+mod trace;
 mod upcast;
 mod version;
 
@@ -148,6 +150,7 @@ pub use store::{
     StoreErrorKind, StreamInfo, StreamSlice,
 };
 pub use token::{InvalidToken, TokenKey, TokenSubject, VersionToken};
+pub use trace::{Trace, TracedEvent};
 pub use upcast::{UpcastError, UpcastEvent, Upcasters};
 /// The crate that event ids come from, for [`EventId::from_uuid`].
 pub use uuid;

@@ -19,6 +19,7 @@ const ROOMS: &[&str] = &[
     "aggregate",
     "codec",
     "store",
+    "trace",
     "repository",
     "command",
     "domain",

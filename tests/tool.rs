@@ -261,3 +261,43 @@ async fn what_cannot_be_done_is_told_and_changes_nothing() {
         help.out
     );
 }
+
+#[tokio::test]
+async fn trace_prints_what_caused_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    let shop = Store::open(&path).await.unwrap();
+    let mut cause = None;
+    for (stream, event_type) in [("order-7", "Placed"), ("shelf-1", "Reserved")] {
+        let mut metadata = Metadata::default().with_correlation_id("7");
+        metadata.causation_id = cause;
+        let event = NewEvent::json(event_type, &1).unwrap();
+        cause = Some(event.id.to_string());
+        let event = event.with_metadata(metadata);
+        let stream = stream.parse().unwrap();
+        let appended = shop.append(&stream, ExpectedVersion::Any, [event]).await;
+        appended.unwrap();
+    }
+    shop.close().await.unwrap();
+
+    let ran = annalist(&["trace", text(&path), "7"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(
+        ran.out,
+        "       1  order-7 1 Placed\n       2    shelf-1 1 Reserved\n"
+    );
+    let ran = annalist(&["--json", "trace", text(&path), "7"]);
+    let traced = lines(&ran.out);
+    assert_eq!(
+        (&traced[0]["depth"], &traced[1]["depth"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(traced[1]["cause"], traced[0]["id"]);
+    let ran = annalist(&["trace", text(&path), "8"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("no event has the correlation id \"8\""),
+        "{}",
+        ran.err
+    );
+}

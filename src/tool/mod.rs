@@ -7,7 +7,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the file could not be opened or read, or there is no such stream |
+//! | 1 | the file could not be opened or read, or there is no such stream or trace |
 //! | 2 | the arguments make no sense |
 //! | 3 | stored data is damaged |
 
@@ -28,6 +28,7 @@ mod backup;
 mod show;
 mod stats;
 mod streams;
+mod trace;
 mod verify;
 
 /// Looks into Annalist store files and checks them.
@@ -81,6 +82,13 @@ enum Command {
         /// List so many streams at most.
         #[arg(long, value_name = "STREAMS")]
         limit: Option<u64>,
+    },
+    /// Print what has one correlation id, each event under the one that caused it.
+    Trace {
+        /// The store file.
+        file: PathBuf,
+        /// The correlation id.
+        correlation_id: String,
     },
     /// Print how much the store holds.
     Stats {
@@ -189,6 +197,7 @@ async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failu
         | Command::Backup { file, .. }
         | Command::Show { file, .. }
         | Command::Streams { file, .. }
+        | Command::Trace { file, .. }
         | Command::Stats { file } => file,
     };
     // Opening would make a store where there is none, and in an empty file.
@@ -221,6 +230,9 @@ async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failu
                 None => prefix.clone().unwrap_or_default(),
             };
             streams::streams(&store, &prefix, *limit, &mut answer).await
+        }
+        Command::Trace { correlation_id, .. } => {
+            trace::trace(&store, correlation_id, &mut answer).await
         }
         Command::Stats { .. } => stats::stats(&store, file, &mut answer).await,
     };
