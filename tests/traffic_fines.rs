@@ -7,9 +7,10 @@
 
 use std::path::Path;
 
-use annalist::{DispatchError, ExpectedVersion, NewEvent, Position, Store};
+use annalist::{CommandBus, Decision, DispatchError, ExpectedVersion, NewEvent, Position, Store};
 use serde_json::json;
 
+use crate::fine::domain;
 use crate::import::{Imported, Log, LogError, SAMPLE, import};
 use crate::totals::{ReadBackError, Totals, read_back};
 
@@ -156,6 +157,21 @@ async fn an_import_goes_on_where_another_one_stopped() {
     let imported = import(&store, &sample(), || ()).await.unwrap();
     assert_eq!(imported.appended, 15);
     assert_eq!(read_back(&store).await.unwrap().fines.len(), 12);
+}
+
+#[tokio::test]
+async fn a_line_that_comes_by_name_is_the_command_of_the_import() {
+    let store = Store::memory();
+    import(&store, &sample(), || ()).await.unwrap();
+    let line = br#"{ "history": [{ "Create Fine": { "at": "2021-03-01T00:00:00Z",
+        "amount_cents": 4000, "total_paid_cents": 0, "article": 7, "points": 0,
+        "resource": "901", "dismissal": "NIL", "vehicleclass": "A" } }] }"#;
+
+    let bus = CommandBus::new(store);
+    let command = domain().decode("record", line).unwrap();
+    let dispatch = bus.dispatch_any("S1", command);
+    let outcome = dispatch.command_id("traffic-fines/S1/1").await.unwrap();
+    assert_eq!(outcome.decided_by, Decision::AlreadyApplied);
 }
 
 #[tokio::test]

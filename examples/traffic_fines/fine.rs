@@ -3,7 +3,7 @@
 //!
 //! Nothing here knows a store or a file.
 
-use annalist::{Aggregate, Command, OnConflict};
+use annalist::{Aggregate, Command, Domain, OnConflict};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -148,7 +148,7 @@ impl Fine {
 /// Whoever comes first records what is missing, in the order of the log. So any number of
 /// workers may bring lines of one case at the same time, and in any order: who loses a
 /// race decides again, and records what is still missing then, or nothing.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) history: Vec<FineEvent>,
 }
@@ -178,4 +178,9 @@ impl Command for Record {
                 .collect()),
         }
     }
+}
+
+/// All of it, by name.
+pub(crate) fn domain() -> Domain {
+    Domain::new().command::<Record>()
 }

@@ -32,7 +32,7 @@ use annalist::{CommandBus, DispatchError, Store};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::fine::{Fine, FineEvent};
+use crate::fine::{Fine, FineEvent, domain};
 use crate::import::{Log, SAMPLE, import};
 use crate::totals::{Totals, read_back};
 
@@ -57,6 +57,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
+    // What cannot be a domain is told here, not by the first command that comes by name.
+    domain().checked()?;
     let mut args = env::args_os().skip(1).map(PathBuf::from);
     match (args.next(), args.next(), args.next()) {
         (None, ..) => run_sample().await,
