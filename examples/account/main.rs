@@ -8,119 +8,27 @@
 //! First by hand: two clerks load the account, both save, and the second one is told.
 //! Then by commands: each declares what a conflict means for it. One comes back to its
 //! clerk, one is decided again, one stands as it is, and one is recognised as done.
+//!
+//! What an account is stands in `domain.rs`; here is what happens to one.
 
-use std::convert::Infallible;
 use std::env;
 use std::path::PathBuf;
 
 use annalist::{
-    Aggregate, Command, CommandBus, ConflictReport, Decision, Metadata, OnConflict, Repository,
-    SaveError, Store, Version, Violation, ensure, stream_id,
+    CommandBus, ConflictReport, Decision, Metadata, Repository, SaveError, Store, Version,
+    stream_id,
 };
-use serde::{Deserialize, Serialize};
+
+use crate::domain::{Account, AccountEvent, Confirm, Deposit, Withdraw, domain};
+
+mod domain;
 
 type AnyError = Box<dyn std::error::Error>;
 
-/// What can happen to an account.
-#[derive(Clone, Serialize, Deserialize)]
-enum AccountEvent {
-    Deposited {
-        cents: i64,
-    },
-    Withdrawn {
-        cents: i64,
-    },
-    /// Its owner has seen the balance, and agrees.
-    Confirmed {
-        balance: i64,
-    },
-}
-
-/// What it adds up to.
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Account {
-    balance: i64,
-}
-
-impl Aggregate for Account {
-    const CATEGORY: &'static str = "account";
-    type Event = AccountEvent;
-
-    fn apply(&mut self, event: &AccountEvent) {
-        match event {
-            AccountEvent::Deposited { cents } => self.balance += cents,
-            AccountEvent::Withdrawn { cents } => self.balance -= cents,
-            AccountEvent::Confirmed { .. } => {}
-        }
-    }
-
-    fn invariants(&self) -> Result<(), Violation> {
-        ensure(self.balance >= 0, "the balance is never negative")
-    }
-}
-
-/// More money does not depend on what came between: it commutes.
-#[derive(Serialize)]
-struct Deposit {
-    cents: i64,
-}
-
-impl Command for Deposit {
-    type Aggregate = Account;
-    type Rejection = Infallible;
-    const NAME: &'static str = "deposit";
-    const ON_CONFLICT: OnConflict<Self> = OnConflict::Commute;
-
-    fn decide(&self, _: &Account) -> Result<Vec<AccountEvent>, Infallible> {
-        let cents = self.cents;
-        Ok(vec![AccountEvent::Deposited { cents }])
-    }
-}
-
-/// The amount is meant whatever the balance is; whether it is there is asked again.
-#[derive(Serialize)]
-struct Withdraw {
-    cents: i64,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("only {balance} cents are left")]
-struct Overdrawn {
-    balance: i64,
-}
-
-impl Command for Withdraw {
-    type Aggregate = Account;
-    type Rejection = Overdrawn;
-    const NAME: &'static str = "withdraw";
-    const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
-
-    fn decide(&self, account: &Account) -> Result<Vec<AccountEvent>, Overdrawn> {
-        let (cents, balance) = (self.cents, account.balance);
-        match cents <= balance {
-            true => Ok(vec![AccountEvent::Withdrawn { cents }]),
-            false => Err(Overdrawn { balance }),
-        }
-    }
-}
-
-/// A judgement of what was seen. Nothing is declared, so its conflicts surface.
-#[derive(Serialize)]
-struct Confirm;
-
-impl Command for Confirm {
-    type Aggregate = Account;
-    type Rejection = Infallible;
-    const NAME: &'static str = "confirm";
-
-    fn decide(&self, account: &Account) -> Result<Vec<AccountEvent>, Infallible> {
-        let balance = account.balance;
-        Ok(vec![AccountEvent::Confirmed { balance }])
-    }
-}
-
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
+    // What cannot be a domain is told here, not by the first command that comes by name.
+    domain().checked()?;
     let folder = tempfile::tempdir()?;
     let file = match env::args_os().nth(1).map(PathBuf::from) {
         Some(file) if file.exists() => return Err("the file exists; name a new one".into()),

@@ -9,94 +9,16 @@
 //! them changed are merged. Where two changed the same field, nobody but a person can
 //! choose: the merge refuses, both values are shown, and the choice is sent as an edit
 //! that demands the version that was looked at.
+//!
+//! The document and its merge stand in `domain.rs`; here are the three people.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use annalist::{CommandBus, ConflictReason, Decision, Repository, Store, stream_id};
 
-use annalist::{
-    Aggregate, Command, CommandBus, ConflictReason, Decision, Diverged, OnConflict, Repository,
-    Store, stream_id,
-};
-use serde::{Deserialize, Serialize};
+use crate::domain::{Document, DocumentEvent, Edit, both_changed, domain};
+
+mod domain;
 
 type AnyError = Box<dyn std::error::Error>;
-type Fields = BTreeMap<String, String>;
-
-#[derive(Clone, Serialize, Deserialize)]
-enum DocumentEvent {
-    FieldSet { field: String, text: String },
-}
-
-/// The text of each field.
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Document {
-    fields: Fields,
-}
-
-impl Aggregate for Document {
-    const CATEGORY: &'static str = "document";
-    type Event = DocumentEvent;
-
-    fn apply(&mut self, DocumentEvent::FieldSet { field, text }: &DocumentEvent) {
-        self.fields.insert(field.clone(), text.clone());
-    }
-}
-
-impl Document {
-    /// A field that was never set is empty.
-    fn text(&self, field: &str) -> &str {
-        self.fields.get(field).map_or("", String::as_str)
-    }
-}
-
-/// Sets some fields and leaves the others alone.
-#[derive(Serialize)]
-struct Edit {
-    fields: Fields,
-}
-
-impl Command for Edit {
-    type Aggregate = Document;
-    type Rejection = Infallible;
-    const NAME: &'static str = "edit";
-    const ON_CONFLICT: OnConflict<Self> = OnConflict::Merge(Self::merge);
-
-    fn decide(&self, document: &Document) -> Result<Vec<DocumentEvent>, Infallible> {
-        let fields = self.fields.iter();
-        let changed = fields.filter(|(field, text)| document.text(field) != *text);
-        let set = changed.map(|(field, text)| DocumentEvent::FieldSet {
-            field: field.clone(),
-            text: text.clone(),
-        });
-        Ok(set.collect())
-    }
-}
-
-impl Edit {
-    /// Merges three ways: what I changed goes in, unless others changed it to something
-    /// else since we parted.
-    fn merge(&self, diverged: &Diverged<'_, Document>) -> Result<Vec<DocumentEvent>, String> {
-        let (base, theirs) = (diverged.base, diverged.current);
-        let mut merged = Vec::new();
-        for mine in diverged.proposed {
-            let DocumentEvent::FieldSet { field, text } = mine;
-            if both_changed(base, theirs, mine) {
-                return Err(format!("both sides changed the {field}"));
-            }
-            if theirs.text(field) != text {
-                merged.push(mine.clone());
-            }
-        }
-        Ok(merged)
-    }
-}
-
-/// Whether a field is not as it was, nor as I want it to be.
-fn both_changed(base: &Document, theirs: &Document, mine: &DocumentEvent) -> bool {
-    let DocumentEvent::FieldSet { field, text } = mine;
-    let now = theirs.text(field);
-    now != base.text(field) && now != text
-}
 
 fn edit<const N: usize>(fields: [(&str, &str); N]) -> Edit {
     let fields = fields.map(|(field, text)| (field.to_owned(), text.to_owned()));
@@ -107,6 +29,8 @@ fn edit<const N: usize>(fields: [(&str, &str); N]) -> Edit {
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
+    // What cannot be a domain is told here, not by the first command that comes by name.
+    domain().checked()?;
     let bus = CommandBus::new(Store::memory());
     let draft = [
         ("title", "Minutes"),
