@@ -114,6 +114,8 @@
 //! | idempotent set: switch on, add to a set | [`Redecide`](OnConflict::Redecide) | deciding again finds what is left to do; if that is nothing, every policy answers [`Decision::NothingToDo`] |
 //!
 //! With no declaration a conflict surfaces: nothing is retried because it is convenient.
+//! Whether a declaration is true is hunted by one line in a test: the chapter of the module
+//! `annalist::testkit` (feature `testkit`) shows how.
 //!
 //! - `Commute` asks that events say what changed (`Deposited { cents }`). One that says what
 //!   came out (`BalanceSet { cents }`) overwrites what came between.
@@ -186,6 +188,7 @@ mod dispatch;
 mod error;
 mod policy;
 mod run;
+mod shared;
 
 pub use bus::{BusOptions, CommandBus};
 pub use closure::Decide;
@@ -245,6 +248,9 @@ pub use error::{DispatchError, InvalidDispatch, When};
 /// assert_eq!((again.version, again.decided_by), (outcome.version, Decision::AlreadyApplied));
 /// # Ok(()) }
 /// ```
+///
+/// A command that may have to be sent again can be kept in an [`Arc`](std::sync::Arc), which
+/// is the same command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a command",
     label = "needs `impl Command for {Self}`",
@@ -369,7 +375,7 @@ pub enum Requires {
 
 impl Requires {
     /// Whether it is so.
-    const fn is_met(self, exists: bool) -> bool {
+    pub(crate) const fn is_met(self, exists: bool) -> bool {
         match self {
             Self::Any => true,
             Self::New => !exists,

@@ -28,6 +28,8 @@ mod aggregate;
 mod answer;
 mod command;
 pub(crate) mod error;
+#[cfg_attr(not(feature = "testkit"), path = "domain/unprobed.rs")]
+pub(crate) mod probe;
 
 pub use aggregate::AnyLoaded;
 pub use answer::{AnyDispatchError, AnyEvent, AnyOutcome};
@@ -35,6 +37,7 @@ pub use command::{AnyCommand, AnyDispatch};
 pub use error::{DomainError, InvalidDomain};
 
 use aggregate::{Folded, Of, When};
+use command::{Kind, OfCommand};
 
 /// The aggregates and commands of an application. Cloning it is cheap.
 ///
@@ -103,7 +106,7 @@ struct KnownAggregate {
 struct KnownCommand {
     rust: (TypeId, &'static str),
     info: CommandInfo,
-    decode: fn(&[u8]) -> Result<AnyCommand, DomainError>,
+    kind: &'static dyn Kind,
 }
 
 /// What a command declares of itself.
@@ -176,7 +179,7 @@ impl Domain {
                 known: commands.keys().copied().collect(),
             });
         };
-        (known.decode)(json.as_ref())
+        known.kind.decode(json.as_ref())
     }
 
     /// Loads an aggregate by its stream, as JSON. One that was never written is at version 0.
@@ -189,7 +192,7 @@ impl Domain {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn load(&self, store: &Store, stream: &StreamId) -> Result<AnyLoaded, DomainError> {
-        let folded = self.folded(stream)?;
+        let folded = self.folded(stream.category())?;
         folded.load(store.clone(), stream, When::Now).await
     }
 
@@ -209,7 +212,7 @@ impl Domain {
         stream: &StreamId,
         version: Version,
     ) -> Result<AnyLoaded, DomainError> {
-        let folded = self.folded(stream)?;
+        let folded = self.folded(stream.category())?;
         folded.load(store.clone(), stream, When::At(version)).await
     }
 
@@ -229,7 +232,7 @@ impl Domain {
         stream: &StreamId,
         time: DateTime<Utc>,
     ) -> Result<AnyLoaded, DomainError> {
-        let folded = self.folded(stream)?;
+        let folded = self.folded(stream.category())?;
         folded.load(store.clone(), stream, When::AsOf(time)).await
     }
 
@@ -240,7 +243,7 @@ impl Domain {
     ///
     /// [`DomainError::UnknownCategory`], or an event that cannot be read.
     pub fn decode_event(&self, event: &RecordedEvent) -> Result<Vec<AnyEvent>, DomainError> {
-        self.folded(&event.stream)?.decode(event)
+        self.folded(event.stream.category())?.decode(event)
     }
 
     /// The categories of the aggregates, in their order.
@@ -260,12 +263,12 @@ impl Domain {
         }
     }
 
-    fn folded(&self, stream: &StreamId) -> Result<&'static dyn Folded, DomainError> {
+    fn folded(&self, category: &str) -> Result<&'static dyn Folded, DomainError> {
         let aggregates = &self.valid()?.aggregates;
-        match aggregates.get(stream.category()) {
+        match aggregates.get(category) {
             Some(known) => Ok(known.folded),
             None => Err(DomainError::UnknownCategory {
-                category: stream.category().to_owned(),
+                category: category.to_owned(),
                 known: aggregates.keys().copied().collect(),
             }),
         }
@@ -307,7 +310,7 @@ impl Registry {
                 requires: C::REQUIRES,
                 policy: C::ON_CONFLICT.policy(),
             },
-            decode: AnyCommand::decode::<C>,
+            kind: OfCommand::<C>::NEW,
         };
         match self.commands.get(name) {
             Some(first) if first.rust != known.rust => {

@@ -76,6 +76,7 @@
 //! | `token` | what a client has seen, as text that cannot be forged: [`VersionToken`] |
 //! | `clock` | the only reader of wall time |
 //! | `caught` | user code that panics: [`Panicked`] |
+//! | `sample` | values of any type that serde reads, for the test kit (feature `testkit`) |
 //! | | **domain: what a user writes, still without I/O** |
 //! | `upcast` | how events in older shapes are read: [`Upcasters`] |
 //! | `aggregate` | a state folded from events: [`Aggregate`], [`Violation`] |
@@ -89,14 +90,14 @@
 //! | [`domain`] | the one registry, for commands and aggregates that come as text: [`Domain`], [`AnyCommand`] |
 //! | | **for people and tests** |
 //! | `tool` | the command line `annalist` as a library (feature `tool`) |
-//! | `testkit` | given/when/then for commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
+//! | `testkit` | given/when/then for commands, the laws of what a command declares and a hunt for what breaks them, every race of a few commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `sqlite` | yes | [`Store::open`]: the durable store in one file, SQLite built in |
-//! | `testkit` | no | `annalist::testkit` |
+//! | `testkit` | no | `annalist::testkit`: scenarios, laws of what commands declare, every schedule of a race |
 //! | `tool` | no | the command line `annalist`, and `annalist::tool` |
 
 mod aggregate;
@@ -111,6 +112,8 @@ mod ids;
 mod payload;
 mod repository;
 mod retry;
+#[cfg(feature = "testkit")]
+mod sample;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -15,6 +15,7 @@ const ROOMS: &[&str] = &[
     "token",
     "clock",
     "caught",
+    "sample",
     "upcast",
     "aggregate",
     "codec",

@@ -426,7 +426,10 @@ impl<C: Command> Run<C> {
     /// Waits before the next attempt.
     async fn pause(&mut self) -> Result<(), GaveUp> {
         let delay = self.backoff.next_delay(self.remaining())?;
-        tokio::time::sleep(delay).await;
+        // Who does not wait needs no timer.
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         Ok(())
     }
 

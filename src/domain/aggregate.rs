@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::answer::AnyEvent;
 use super::error::DomainError;
+use super::probe::ProbedAggregate;
 use crate::aggregate::Aggregate;
 use crate::caught::caught;
 use crate::codec::Codec;
@@ -53,7 +54,7 @@ pub(super) enum When {
 }
 
 /// What can be asked of an aggregate without its type.
-pub(super) trait Folded: Send + Sync {
+pub(super) trait Folded: ProbedAggregate {
     fn load<'a>(
         &'a self,
         store: Store,

@@ -3,12 +3,15 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::answer::{AnyDispatchError, AnyOutcome, Telling};
 use super::error::DomainError;
+use super::probe::{ProbedCommand, ProbedKind};
 use crate::aggregate::{Aggregate, stream_id};
 use crate::caught::caught;
 use crate::command::{
@@ -16,11 +19,12 @@ use crate::command::{
 };
 
 /// A command whose type is not known any more, as [`Domain::decode`](super::Domain::decode)
-/// answers it.
+/// answers it. A clone is the same command: kept, it can be sent again.
+#[derive(Clone)]
 pub struct AnyCommand {
     name: String,
     category: &'static str,
-    command: Box<dyn Erased>,
+    pub(super) command: Arc<dyn Erased>,
 }
 
 impl AnyCommand {
@@ -30,7 +34,7 @@ impl AnyCommand {
         Self {
             name: command.name().to_owned(),
             category: C::Aggregate::CATEGORY,
-            command: Box::new(command),
+            command: Arc::new(command),
         }
     }
 
@@ -44,18 +48,6 @@ impl AnyCommand {
     #[must_use]
     pub const fn category(&self) -> &'static str {
         self.category
-    }
-
-    pub(super) fn decode<C>(json: &[u8]) -> Result<Self, DomainError>
-    where
-        C: Command + DeserializeOwned,
-    {
-        let command = caught(|| serde_json::from_slice::<C>(json))?;
-        let malformed = |source| DomainError::Malformed {
-            command: C::NAME,
-            source,
-        };
-        command.map(Self::new).map_err(malformed)
     }
 }
 
@@ -168,10 +160,33 @@ impl fmt::Debug for AnyDispatch {
     }
 }
 
+/// What can be asked of a command's type before there is a command.
+pub(super) trait Kind: ProbedKind {
+    fn decode(&self, json: &[u8]) -> Result<AnyCommand, DomainError>;
+}
+
+/// A command's type.
+pub(super) struct OfCommand<C>(PhantomData<fn() -> C>);
+
+impl<C: Command + DeserializeOwned> OfCommand<C> {
+    pub(super) const NEW: &'static dyn Kind = &Self(PhantomData);
+}
+
+impl<C: Command + DeserializeOwned> Kind for OfCommand<C> {
+    fn decode(&self, json: &[u8]) -> Result<AnyCommand, DomainError> {
+        let command = caught(|| serde_json::from_slice::<C>(json))?;
+        let malformed = |source| DomainError::Malformed {
+            command: C::NAME,
+            source,
+        };
+        command.map(AnyCommand::new).map_err(malformed)
+    }
+}
+
 /// A command, as far as it can be sent.
-trait Erased: Send + Sync {
+pub(super) trait Erased: ProbedCommand {
     fn send(
-        self: Box<Self>,
+        self: Arc<Self>,
         name: String,
         bus: CommandBus,
         key: String,
@@ -182,7 +197,7 @@ trait Erased: Send + Sync {
 
 impl<C: Command> Erased for C {
     fn send(
-        self: Box<Self>,
+        self: Arc<Self>,
         name: String,
         bus: CommandBus,
         key: String,
@@ -193,11 +208,11 @@ impl<C: Command> Erased for C {
             let stream = match stream_id::<C::Aggregate>(&key) {
                 Ok(stream) => stream,
                 Err(error) => {
-                    let error = DispatchError::<C>::Invalid(InvalidDispatch::Name(error));
+                    let error = DispatchError::<Arc<C>>::Invalid(InvalidDispatch::Name(error));
                     return Err(AnyDispatchError::new(name, None, &error, telling));
                 }
             };
-            let mut dispatch = bus.dispatch(key, *self);
+            let mut dispatch = bus.dispatch(key, self);
             dispatch.options = options;
             match dispatch.await {
                 Ok(outcome) => Ok(AnyOutcome::new(stream, &outcome)),

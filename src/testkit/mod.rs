@@ -1,10 +1,15 @@
-//! What a test needs: scenarios for aggregates and their commands, the contract as data,
-//! a clock that you set, and a judge of what concurrent clients were answered.
-//!
-//! Behind the feature `testkit`; nothing of it is in a release build that does not
-//! ask for it.
+//! What a test needs: [scenarios](scenario) for aggregates and their commands, a hunt for
+//! what commands declare and do not keep ([`laws`](mod@laws)), every [race](mod@race) of a few
+//! commands, the [contract] of a backend as data, a [clock] that you set, and a judge of what
+//! concurrent clients were answered ([`history`]).
+#![doc = include_str!("declarations.md")]
 
 pub mod clock;
 pub mod contract;
+mod equality;
 pub mod history;
+pub mod laws;
+pub mod race;
 pub mod scenario;
+
+pub use laws::{check, laws};

@@ -80,7 +80,7 @@ use crate::event::NewEvent;
 mod between;
 mod deed;
 mod drive;
-mod story;
+pub(super) mod story;
 mod then;
 mod when;
 

@@ -1,5 +1,7 @@
 //! What a command declares of conflicts, when another writer was faster.
 
+use std::sync::Arc;
+
 use annalist::command::When;
 use annalist::{
     ConflictKind, ConflictReason, Decision, DispatchError, OnConflict, Policy, Version,
@@ -131,6 +133,27 @@ async fn a_merge_sees_both_sides() {
         assert_eq!(outcome.decided_by, Decision::Merged);
         assert_eq!(outcome.events, [renamed("bob")]);
         assert_eq!((outcome.state.balance, outcome.attempts), (150, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shared_command_is_the_same_command() {
+    on_both(async |staged| {
+        while_others_write(&staged, [Deposited { cents: 50 }]).await;
+        let shared = Arc::new(rename("bob"));
+        let sent = staged.bus().dispatch(KEY, Arc::clone(&shared));
+        let merged = sent.command_id("r-1").await.expect("an outcome");
+        assert_eq!(merged.decided_by, Decision::Merged);
+        assert_eq!(merged.events, [renamed("bob")]);
+        // Sent by its owner, it is recognised all the same.
+        let again = staged.bus().dispatch(KEY, rename("bob")).command_id("r-1");
+        let again = again.await.expect("an outcome");
+        assert_eq!(again.decided_by, Decision::AlreadyApplied);
+        staged.meanwhile(async |inner| write(&inner, &[renamed("cid")]).await);
+        let refused = conflict(staged.bus().dispatch(KEY, shared).await);
+        let reason = "cid was chosen meanwhile".to_owned();
+        assert_eq!(refused.reason, ConflictReason::Refused { reason });
     })
     .await;
 }

@@ -55,6 +55,13 @@ async fn a_command_is_recognised_with_its_type_and_without() {
     );
     assert_eq!(again.events.len(), 1);
 
+    let kept = AnyCommand::new(Deposit { cents: 7 });
+    for _ in 0..2 {
+        let sent = bus.dispatch_any("1", kept.clone()).command_id("pay-1");
+        let same = sent.await.expect("the same, as often as it is sent");
+        assert_eq!(same.decided_by, Decision::AlreadyApplied);
+    }
+
     let other = AnyCommand::new(Deposit { cents: 8 });
     let other = bus.dispatch_any("1", other).command_id("pay-1").await;
     assert_eq!(

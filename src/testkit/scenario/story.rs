@@ -100,11 +100,11 @@ pub(super) fn json<T: Serialize>(value: &T) -> Option<Value> {
 
 /// What happened, line by line, each under a label.
 #[derive(Clone, Default)]
-pub(super) struct Story(Vec<(String, String)>);
+pub(in crate::testkit) struct Story(Vec<(String, String)>);
 
 impl Story {
     /// Adds a line.
-    pub(super) fn line(&mut self, label: &str, text: impl Into<String>) {
+    pub(in crate::testkit) fn line(&mut self, label: &str, text: impl Into<String>) {
         self.0.push((label.to_owned(), text.into()));
     }
 
