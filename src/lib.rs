@@ -53,7 +53,8 @@
 //! - Deleting a deleted stream under `StreamExists` repeats the deletion and is no
 //!   conflict. A closed stream can be truncated, not deleted. Truncating leaves an
 //!   event at least, and is not a deletion that `NoStream` fits.
-//! - A removal takes a position of its own under which no event is read.
+//! - A removal takes a position of its own under which no event is read; a subscription
+//!   is told of it there. Closing a stream takes none.
 //! - A read of events ends where the store ended when its first page was read.
 //! - `from` and `to` of a read are its smallest and largest number in both directions.
 //! - A key that comes with events that are stored already is remembered, too.
@@ -84,6 +85,8 @@
 //! | | **storage: moves bytes under expectations** |
 //! | [`store`] | [`Store`], and behind it [`Backend`](store::Backend): in memory and in SQLite |
 //! | `trace` | what belongs together over all streams, and what caused what: [`Trace`] |
+//! | | **followers: what happened, as it happens** |
+//! | [`subscription`] | catch up by pages, then follow the head: [`Store::subscribe`], [`Checkpoint`] |
 //! | | **aggregates: loaded, decided, saved** |
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
@@ -115,6 +118,7 @@ mod retry;
 #[cfg(feature = "testkit")]
 mod sample;
 pub mod store;
+pub mod subscription;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod token;
@@ -148,10 +152,12 @@ pub use payload::{InvalidPayload, Payload};
 pub use repository::{Conflict, LoadError, Loaded, Repository, SaveError};
 pub use retry::{Backoff, GaveUp, RetryPolicy};
 pub use store::{
-    AppendError, AppendReceipt, Commit, Duplicate, Fence, FencingToken, Fingerprint, InvalidCommit,
-    Lease, LeaseError, LeaseName, LimitExceeded, Limits, PageBounds, Receipt, Store, StoreError,
-    StoreErrorKind, StreamInfo, StreamSlice,
+    AppendError, AppendReceipt, Checkpoint, CheckpointMismatch, Commit, Duplicate, FeedItem, Fence,
+    FencingToken, Fingerprint, InvalidCommit, Lease, LeaseError, LeaseName, LimitExceeded, Limits,
+    PageBounds, Receipt, RemovalKind, RemovalMarker, Store, StoreError, StoreErrorKind, StreamInfo,
+    StreamSlice,
 };
+pub use subscription::{Subscribe, SubscriptionPage};
 pub use token::{InvalidToken, TokenKey, TokenSubject, VersionToken};
 pub use trace::{Trace, TracedEvent};
 pub use upcast::{UpcastError, UpcastEvent, Upcasters};

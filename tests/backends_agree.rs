@@ -17,7 +17,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use annalist::store::sqlite::{Durability, SqliteOptions};
-use annalist::store::{ListStreams, MemoryOptions, ReadAll, ReadStream, Removal, RemovalRequest};
+use annalist::store::{
+    FeedPage, FeedQuery, Filter, ListStreams, MemoryOptions, ReadAll, ReadStream, Removal,
+    RemovalRequest,
+};
 use annalist::testkit::clock::ManualClock;
 use annalist::{
     Commit, EventId, EventType, ExpectedVersion, Fingerprint, Metadata, NewEvent, PageBounds,
@@ -31,6 +34,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 const STREAMS: [&str; 5] = ["a-1", "a-10", "a-2", "ab-1", "b-%"];
+const CATEGORIES: [&str; 3] = ["a", "ab", "none"];
 const TYPES: [&str; 3] = ["Noted", "Struck", "Signed"];
 
 /// One thing to do to both stores. Names are indices, so that shrinking is quick
@@ -42,6 +46,7 @@ enum Step {
     Compact,
     ReadStream(Walk, usize),
     ReadAll(Walk, Vec<u8>, Vec<String>),
+    Feed(Walk, Vec<u8>, Vec<String>),
     List(String, Option<usize>, u64),
     Look(usize, u8),
     MoveClock(i64),
@@ -183,6 +188,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (walk(), 0..STREAMS.len()).prop_map(|(walk, stream)| Step::ReadStream(walk, stream)),
         2 => (walk(), vec(0..3u8, 0..2), vec(prefix(), 0..3))
             .prop_map(|(walk, categories, prefixes)| Step::ReadAll(walk, categories, prefixes)),
+        2 => (walk(), vec(0..3u8, 0..2), vec(prefix(), 0..3))
+            .prop_map(|(walk, categories, prefixes)| Step::Feed(walk, categories, prefixes)),
         1 => (prefix(), prop::option::of(0..STREAMS.len()), 0..4u64)
             .prop_map(|(prefix, after, limit)| Step::List(prefix, after, limit)),
         1 => (0..STREAMS.len(), 0..24u8).prop_map(|(stream, id)| Step::Look(stream, id)),
@@ -239,6 +246,32 @@ fn read_stream(store: &Store, walk: &Walk, index: usize) -> ReadStream {
         .fold(read, |read, index| read.event_type(event_type(*index)))
 }
 
+async fn feed(store: &Store, walk: &Walk, categories: &[u8], prefixes: &[String]) -> Vec<FeedPage> {
+    let categories = categories
+        .iter()
+        .map(|category| CATEGORIES[usize::from(*category)]);
+    let mut query = FeedQuery {
+        after: Position::new(walk.from),
+        filter: Filter {
+            categories: categories.map(str::to_owned).collect(),
+            stream_prefixes: prefixes.into(),
+            types: walk.types.iter().map(|index| event_type(*index)).collect(),
+        },
+        bounds: walk.bounds,
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = store.backend().read_feed(query.clone()).await;
+        let page = page.expect("a page");
+        let scanned = page.scanned;
+        pages.push(page);
+        match scanned {
+            Some(scanned) => query.after = scanned.position,
+            None => return pages,
+        }
+    }
+}
+
 fn read_all(store: &Store, walk: &Walk, categories: &[u8], prefixes: &[String]) -> ReadAll {
     let mut read = store
         .read_all()
@@ -252,7 +285,7 @@ fn read_all(store: &Store, walk: &Walk, categories: &[u8], prefixes: &[String]) 
         read = read.limit(limit);
     }
     for category in categories {
-        read = read.category(["a", "ab", "none"][usize::from(*category)]);
+        read = read.category(CATEGORIES[usize::from(*category)]);
     }
     for prefix in prefixes {
         read = read.stream_prefix(prefix);
@@ -327,6 +360,10 @@ impl Pair {
                 let pages = read_all(sqlite, walk, categories, prefixes).pages();
                 let sqlite: Vec<_> = pages.try_collect().await.expect("SQLite");
                 prop_assert_eq!(memory, sqlite);
+            }
+            Step::Feed(walk, categories, prefixes) => {
+                let in_memory = feed(memory, walk, categories, prefixes).await;
+                prop_assert_eq!(in_memory, feed(sqlite, walk, categories, prefixes).await);
             }
             Step::List(prefix, after, limit) => {
                 let memory = list(memory, prefix, *after, *limit)

@@ -21,6 +21,7 @@ const ROOMS: &[&str] = &[
     "codec",
     "store",
     "trace",
+    "subscription",
     "repository",
     "command",
     "domain",
@@ -30,8 +31,30 @@ const ROOMS: &[&str] = &[
 
 /// The same inside of `src/store/`.
 const STORE_ROOMS: &[&str] = &[
-    "limits", "receipt", "fence", "error", "commit", "facts", "removal", "report", "scan",
-    "backend", "wrapper", "verdict", "tx", "hook", "memory", "sqlite", "read", "lease", "handle",
+    "limits",
+    "receipt",
+    "fence",
+    "checkpoint",
+    "error",
+    "commit",
+    "facts",
+    "removal",
+    "report",
+    "scan",
+    "filter",
+    "feed",
+    "changes",
+    "backend",
+    "recent",
+    "wrapper",
+    "verdict",
+    "tx",
+    "hook",
+    "memory",
+    "sqlite",
+    "read",
+    "lease",
+    "handle",
 ];
 
 /// The same inside of `src/store/sqlite/`.
@@ -55,6 +78,8 @@ const SQLITE_ROOMS: &[&str] = &[
     "append",
     "remove",
     "statements",
+    "ear",
+    "bell",
     "hooks",
     "job",
     "inlet",
@@ -62,9 +87,11 @@ const SQLITE_ROOMS: &[&str] = &[
     "verify",
     "backup",
     "walk",
+    "positions",
     "info",
     "reader",
     "pool",
+    "listen",
 ];
 
 /// Rooms that never import each other, whatever their order.

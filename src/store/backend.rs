@@ -11,9 +11,12 @@ use uuid::Uuid;
 
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, EventType, StreamId};
+use crate::store::changes::Changes;
 use crate::store::commit::{CommitRequest, Fingerprint};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
+use crate::store::filter::Filter;
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
@@ -35,7 +38,8 @@ use crate::version::{Generation, Position, StreamState, Version};
 ///    from 1 and follow commit order: no reader sees a position before every
 ///    smaller one that will ever exist. `recorded_at` never decreases with
 ///    position. The events of one commit stand next to each other, in its order. A
-///    removal takes a position of its own, under which no event is read.
+///    removal takes a position of its own, under which no event is read and the feed
+///    tells of it.
 /// 4. **Durable.** An answer, also a refusal or a repeat, is given only when what
 ///    it rests on is as durable as the store promises.
 /// 5. **Remembered.** Event ids and commit keys are recognised for as long as the
@@ -69,6 +73,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads one page over all streams.
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>>;
+
+    /// Reads one page of the feed: the events and the removals after a position.
+    fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>>;
+
+    /// Tells from now on when there may be something new to read, soon after each commit
+    /// of any process, and when the store is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store is closed, or nobody can be put to listen.
+    fn changes(&self) -> Result<Changes, StoreError>;
 
     /// Lists streams in the order of their names.
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>>;
@@ -159,38 +174,6 @@ pub struct AllQuery {
     pub scan: Scan<Position>,
     /// Which events to read.
     pub filter: Filter,
-}
-
-/// Which events a read over all streams answers: those that are of any of the
-/// categories, and in any of the streams that begin with a prefix, and of any of
-/// the types. An empty list leaves its condition out.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Categories of streams.
-    pub categories: Arc<[String]>,
-    /// Beginnings of stream ids.
-    pub stream_prefixes: Arc<[String]>,
-    /// Event types.
-    pub types: Arc<[EventType]>,
-}
-
-impl Filter {
-    /// Whether it lets an event of this stream and type through.
-    pub(crate) fn passes(&self, stream: &StreamId, event_type: &EventType) -> bool {
-        let is_any = |list: &[String], is: &dyn Fn(&str) -> bool| {
-            list.is_empty() || list.iter().any(|item| is(item))
-        };
-        is_any(&self.categories, &|category| category == stream.category())
-            && is_any(&self.stream_prefixes, &|prefix| {
-                stream.as_str().starts_with(prefix)
-            })
-            && is_wanted(&self.types, event_type)
-    }
-}
-
-/// Whether a type is among those asked for; none asked for is all.
-pub(crate) fn is_wanted(types: &[EventType], event_type: &EventType) -> bool {
-    types.is_empty() || types.contains(event_type)
 }
 
 /// What a page over all streams holds.

@@ -10,6 +10,7 @@ use crate::caught::Panicked;
 use crate::conflict::Conflicts;
 use crate::ids::{EventId, StreamId};
 use crate::payload::Payload;
+use crate::store::checkpoint::CheckpointMismatch;
 use crate::store::fence::{FencingToken, LeaseName};
 use crate::store::limits::LimitExceeded;
 use crate::store::receipt::Receipt;
@@ -45,6 +46,9 @@ pub enum StoreErrorKind {
     Fenced,
     /// Events were removed from a stream between two pages of a read. Read it again.
     RemovedMeanwhile,
+    /// The store is not the one that a checkpoint was taken from, or not any more: undo
+    /// what was made of its events, and read them again.
+    CheckpointMismatch(CheckpointMismatch),
     /// Stored data is not what was written. Restore a backup.
     Corrupt {
         /// The damaged position; where only a version could be told, none.
@@ -77,6 +81,7 @@ impl StoreErrorKind {
             Self::Unknown => "unknown_outcome",
             Self::Fenced => "fenced",
             Self::RemovedMeanwhile => "removed_meanwhile",
+            Self::CheckpointMismatch(_) => "checkpoint_mismatch",
             Self::Corrupt { .. } => "corrupt",
             Self::NoAccess => "no_access",
             Self::NotAStore => "not_a_store",
@@ -107,6 +112,7 @@ impl fmt::Display for StoreErrorKind {
             Self::RemovedMeanwhile => {
                 f.write_str("events were removed while they were read; read the stream again")
             }
+            Self::CheckpointMismatch(mismatch) => mismatch.fmt(f),
             Self::Corrupt {
                 position: Some(position),
             } => write!(f, "the stored event at position {position} is damaged; restore a backup"),
@@ -146,10 +152,6 @@ impl StoreError {
     }
 
     /// The same error for another caller: a cause cannot be told twice, so its text is.
-    #[cfg_attr(
-        not(feature = "sqlite"),
-        expect(dead_code, reason = "for group commit")
-    )]
     pub(crate) fn again(&self) -> Self {
         let again = Self::new(self.kind, self.context.clone());
         match &self.source {

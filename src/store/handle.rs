@@ -16,6 +16,7 @@ use crate::store::limits::Limits;
 use crate::store::memory::{MemoryOptions, MemoryStore};
 use crate::store::read::{ListStreams, ReadAll, ReadStream};
 use crate::store::receipt::Receipt;
+use crate::store::recent::{Recent, Seat};
 use crate::store::report::{BackedUp, VerifyReport};
 #[cfg(feature = "sqlite")]
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
@@ -49,6 +50,8 @@ pub struct Store {
     backend: Arc<dyn Backend>,
     identity: StoreIdentity,
     limits: Arc<Limits>,
+    /// What its followers share.
+    recent: Arc<Recent>,
 }
 
 impl Store {
@@ -112,6 +115,7 @@ impl Store {
         Self {
             identity: backend.identity(),
             limits: Arc::new(limits),
+            recent: Arc::default(),
             backend,
         }
     }
@@ -120,6 +124,11 @@ impl Store {
     #[must_use]
     pub fn backend(&self) -> Arc<dyn Backend> {
         Arc::clone(&self.backend)
+    }
+
+    /// A place among the followers of this store.
+    pub(crate) fn seat(&self) -> Seat {
+        Seat::taken(Arc::clone(&self.recent))
     }
 
     /// Appends events to one stream, if it is as expected.

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_core::future::BoxFuture;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::log::Log;
@@ -16,8 +17,10 @@ use crate::store::backend::{
     AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
     StreamQuery,
 };
+use crate::store::changes::{Changes, ring, ring_out};
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::limits::Limits;
 use crate::store::receipt::Receipt;
@@ -52,6 +55,8 @@ pub(super) struct MemoryStore {
     clock: Arc<dyn Clock>,
     identity: StoreIdentity,
     log: Mutex<Log>,
+    /// The head after each commit.
+    heads: watch::Sender<Position>,
 }
 
 impl MemoryStore {
@@ -63,6 +68,7 @@ impl MemoryStore {
                 token_key: TokenKey::from_bytes(draw_key()),
             },
             log: Mutex::default(),
+            heads: watch::Sender::default(),
         }
     }
 
@@ -78,6 +84,19 @@ impl MemoryStore {
         }
     }
 
+    /// Changes the log, then tells who follows it.
+    fn write<T>(
+        &self,
+        write: impl FnOnce(&mut Log) -> Result<T, AppendError>,
+    ) -> Result<T, AppendError> {
+        let (answer, head) = {
+            let mut log = self.log()?;
+            (write(&mut log), log.head())
+        };
+        ring(&self.heads, head);
+        answer
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Log) -> T) -> BoxFuture<'_, Result<T, StoreError>>
     where
         T: Send + 'static,
@@ -91,14 +110,14 @@ impl Backend for MemoryStore {
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         Box::pin(async move {
             let now = self.clock.now();
-            self.log()?.commit(request, now)
+            self.write(|log| log.commit(request, now))
         })
     }
 
     fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
         Box::pin(async move {
             let now = self.clock.now();
-            self.log()?.remove(&request, now)
+            self.write(|log| log.remove(&request, now))
         })
     }
 
@@ -114,6 +133,15 @@ impl Backend for MemoryStore {
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
         self.read(|log| log.read_all(&query))
+    }
+
+    fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
+        self.read(|log| log.read_feed(&query))
+    }
+
+    fn changes(&self) -> Result<Changes, StoreError> {
+        drop(self.log()?);
+        Ok(Changes::new(self.heads.subscribe()))
     }
 
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
@@ -174,9 +202,12 @@ impl Backend for MemoryStore {
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        *log = Log::default();
-        log.closed = true;
+        {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            *log = Log::default();
+            log.closed = true;
+        }
+        ring_out(&self.heads);
         Box::pin(async { Ok(()) })
     }
 }

@@ -13,6 +13,10 @@
 //! | `removal` | removing events and sealing streams |
 //! | `report` | what a check of everything has found |
 //! | `scan` | which numbers one page of a read goes over |
+//! | `filter` | which of them it answers |
+//! | `feed` | events and removals in the order of positions, for followers |
+//! | `checkpoint` | where a follower goes on, and whether it still can |
+//! | [`Changes`] | the bell that wakes them |
 //! | [`Backend`] | the contract of what keeps the events |
 //! | [`Tx`] | SQL inside the transaction of a commit |
 //! | [`CommitHook`] | code of the application's that runs there |
@@ -20,6 +24,7 @@
 //! | `verdict` | the truth tables as pure functions, asked by every backend |
 //! | `memory` | the shortest correct reading of the contract |
 //! | [`sqlite`] | the durable one: a writer thread with group commit, and a pool of readers |
+//! | `recent` | one read of the feed for all who wait at its end |
 //! | `read` | pages turned into streams of events |
 //! | `lease` | a lease as a caller holds it |
 //! | `error` | what a caller is told when something cannot be |
@@ -28,10 +33,14 @@
 //! bytes under expectations.
 
 mod backend;
+mod changes;
+mod checkpoint;
 mod commit;
 mod error;
 mod facts;
+mod feed;
 mod fence;
+mod filter;
 mod handle;
 #[cfg(feature = "sqlite")]
 mod hook;
@@ -40,6 +49,7 @@ mod limits;
 mod memory;
 mod read;
 mod receipt;
+mod recent;
 mod removal;
 mod report;
 mod scan;
@@ -51,15 +61,19 @@ mod verdict;
 mod wrapper;
 
 pub use backend::{
-    AllPage, AllQuery, Backend, CommitFound, Filter, ListQuery, StoreIdentity, StreamInfo,
-    StreamPage, StreamQuery,
+    AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
+    StreamQuery,
 };
+pub use changes::Changes;
+pub use checkpoint::{Checkpoint, CheckpointMismatch};
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
 pub use error::{AppendError, Duplicate, HookError, InvalidCommit, StoreError, StoreErrorKind};
+pub use feed::{FeedItem, FeedPage, FeedQuery, RemovalKind, RemovalMarker, Scanned};
 pub use fence::{
     Fence, FencingToken, InvalidLeaseName, LeaseAnswer, LeaseAsk, LeaseName, LeaseRequest,
     LeaseState,
 };
+pub use filter::Filter;
 pub use handle::Store;
 #[cfg(feature = "sqlite")]
 pub use hook::{CommitHook, HookResult};
@@ -68,6 +82,7 @@ pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryOptions;
 pub use read::{Items, ListStreams, Paged, Pages, ReadAll, ReadStream, StreamSlice};
 pub use receipt::{AppendReceipt, Receipt};
+pub(crate) use recent::Seat;
 pub use removal::{Compacted, Removal, RemovalRequest, Removed};
 pub use report::{BackedUp, Damage, VerifyReport};
 pub use scan::{Direction, PageBounds, Scan};

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use crate::event::RecordedEvent;
 use crate::ids::{EventType, StreamId};
-use crate::store::backend::{AllQuery, Backend, Filter, ListQuery, StreamInfo, StreamQuery};
+use crate::store::backend::{AllQuery, Backend, ListQuery, StreamInfo, StreamQuery};
 use crate::store::error::StoreError;
+use crate::store::filter::{Filter, with};
 use crate::store::scan::{self, Direction, PageBounds};
 use crate::version::{Generation, Position, Version};
 
@@ -199,22 +200,19 @@ impl ReadAll {
 
     /// Takes only streams of this category; called again, of that one too.
     pub fn category(mut self, category: impl Into<String>) -> Self {
-        let filter = &mut self.read.query.filter;
-        filter.categories = with(&filter.categories, category.into());
+        self.read.query.filter.add_category(category.into());
         self
     }
 
     /// Takes only streams that begin so; called again, those too.
     pub fn stream_prefix(mut self, prefix: impl Into<String>) -> Self {
-        let filter = &mut self.read.query.filter;
-        filter.stream_prefixes = with(&filter.stream_prefixes, prefix.into());
+        self.read.query.filter.add_stream_prefix(prefix.into());
         self
     }
 
     /// Takes only events of this type; called again, of that type too.
     pub fn event_type(mut self, event_type: EventType) -> Self {
-        let filter = &mut self.read.query.filter;
-        filter.types = with(&filter.types, event_type);
+        self.read.query.filter.add_type(event_type);
         self
     }
 
@@ -290,8 +288,4 @@ impl ListStreams {
     pub async fn collect(self) -> Result<Vec<StreamInfo>, StoreError> {
         collect(self.pages()).await
     }
-}
-
-fn with<T: Clone>(list: &[T], one: T) -> Arc<[T]> {
-    list.iter().cloned().chain([one]).collect()
 }

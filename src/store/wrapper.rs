@@ -12,8 +12,10 @@ use crate::store::backend::{
     AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
     StreamQuery,
 };
+use crate::store::changes::Changes;
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError};
+use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
@@ -78,6 +80,14 @@ pub trait Wrapper: Send + Sync + 'static {
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
         self.inner().read_all(query)
+    }
+
+    fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
+        self.inner().read_feed(query)
+    }
+
+    fn changes(&self) -> Result<Changes, StoreError> {
+        self.inner().changes()
     }
 
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
@@ -158,6 +168,14 @@ impl<W: Wrapper> Backend for W {
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
         Wrapper::read_all(self, query)
+    }
+
+    fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
+        Wrapper::read_feed(self, query)
+    }
+
+    fn changes(&self) -> Result<Changes, StoreError> {
+        Wrapper::changes(self)
     }
 
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {

@@ -28,6 +28,7 @@
 //! - What was written is what was sent, in one piece, where the receipt says.
 //! - Positions are dense from 1, those of removals among them, versions contiguous
 //!   from 1, times never go back.
+//! - The feed holds every event that can be read, and every removal.
 //! - Every way to read tells the same: forwards, backwards, by stream, by id, in
 //!   pages of any size.
 
@@ -39,6 +40,7 @@ use crate::store::Store;
 
 mod case;
 mod cases;
+mod feeds;
 mod ledger;
 mod promises;
 mod read_words;
@@ -48,7 +50,7 @@ mod sent;
 mod words;
 
 pub use case::{
-    Answer, Case, Draft, DraftAppend, DraftEvent, DraftPayload, Read, Span, Step, StreamList,
+    Answer, Case, Draft, DraftAppend, DraftEvent, DraftPayload, Feed, Read, Span, Step, StreamList,
     Unseen, Violation,
 };
 pub use runner::{Failure, run};

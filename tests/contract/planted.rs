@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use annalist::store::{
-    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, FencingToken, LeaseAnswer, LeaseAsk,
-    LeaseRequest, LeaseState, ListQuery, StreamPage, StreamQuery, Wrapper,
+    AllPage, AllQuery, AppendRequest, Backend, CommitRequest, FeedPage, FeedQuery, FencingToken,
+    LeaseAnswer, LeaseAsk, LeaseRequest, LeaseState, ListQuery, Scanned, StreamPage, StreamQuery,
+    Wrapper,
 };
 use annalist::testkit::contract::{CASES, Subject, run};
 use annalist::{
@@ -40,11 +41,14 @@ enum Fault {
     IgnoresFences,
     GrantsEveryone,
     GrantsOneTokenTwice,
+    FeedsNoRemovals,
+    FeedsToTheLastItem,
+    FeedsFromTheNextPage,
 }
 
 /// Each fault, and cases that must notice it.
 #[rustfmt::skip]
-const FAULTS: [(Fault, &[&str]); 21] = [
+const FAULTS: [(Fault, &[&str]); 24] = [
     (Fault::ExpectsAny, &[
         "no_stream_on_a_live_stream_conflicts",
         "exact_u64_max_on_a_stream_at_3_conflicts",
@@ -87,6 +91,13 @@ const FAULTS: [(Fault, &[&str]); 21] = [
     ]),
     (Fault::GrantsEveryone, &["a_lease_has_one_holder"]),
     (Fault::GrantsOneTokenTwice, &["a_lease_is_taken_over_when_its_time_is_over"]),
+    (Fault::FeedsNoRemovals, &[
+        "removals_are_in_the_feed_where_they_happened",
+        "a_removal_may_be_the_last_of_the_feed",
+        "event_types_hold_no_removal_back",
+    ]),
+    (Fault::FeedsToTheLastItem, &["a_feed_that_leaves_out_everything_looks_to_the_end"]),
+    (Fault::FeedsFromTheNextPage, &["the_feed_comes_in_pages_of_any_size", "a_page_of_the_feed_may_end_at_a_removal"]),
 ];
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -278,6 +289,29 @@ impl Wrapper for Planted {
             let mut page = self.inner.read_all(query).await?;
             if self.fault == Fault::ScansToTheLastEvent {
                 page.scanned_to = page.events.last().map(|event| event.position);
+            }
+            Ok(page)
+        })
+    }
+
+    fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
+        Box::pin(async move {
+            let mut page = self.inner.read_feed(query).await?;
+            match self.fault {
+                Fault::FeedsNoRemovals => page.items.retain(|item| item.event().is_some()),
+                Fault::FeedsToTheLastItem => {
+                    page.scanned = page.items.last().map(|item| Scanned {
+                        position: item.position(),
+                        event: item.event().map(|event| event.id),
+                    });
+                }
+                // Says that it has looked at one more than it has.
+                Fault::FeedsFromTheNextPage => {
+                    if let Some(scanned) = &mut page.scanned {
+                        scanned.position = scanned.position.next().min(page.head);
+                    }
+                }
+                _ => {}
             }
             Ok(page)
         })

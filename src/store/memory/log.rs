@@ -10,12 +10,14 @@ use crate::event::{Metadata, RecordedEvent};
 use crate::ids::{EventId, StreamId};
 use crate::payload::Payload;
 use crate::store::backend::{
-    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
+    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
+use crate::store::feed::{FeedItem, FeedPage, FeedQuery, RemovalKind, RemovalMarker, Scanned};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState, judge_lease};
+use crate::store::filter::is_wanted;
 use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::store::removal::{Compacted, RemovalRequest, RemovalVerdict, Removed, judge_removal};
 use crate::store::report::VerifyReport;
@@ -38,7 +40,7 @@ enum Entry {
     /// An event, and whether its payload and metadata were stripped.
     Event(RecordedEvent, Payloads),
     /// Events were removed.
-    Marker { recorded_at: DateTime<Utc> },
+    Marker(RemovalMarker),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -209,7 +211,8 @@ impl Log {
         let now = to_micros(now);
         match self.entries.last() {
             Some(
-                Entry::Event(RecordedEvent { recorded_at, .. }, _) | Entry::Marker { recorded_at },
+                Entry::Event(RecordedEvent { recorded_at, .. }, _)
+                | Entry::Marker(RemovalMarker { recorded_at, .. }),
             ) => now.max(*recorded_at),
             None => now,
         }
@@ -230,8 +233,17 @@ impl Log {
         };
         let removes = after.generation != facts.generation;
         if removes {
-            let recorded_at = self.recorded_at(now);
-            self.entries.push(Entry::Marker { recorded_at });
+            self.entries.push(Entry::Marker(RemovalMarker {
+                position: self.head().next(),
+                stream: request.stream.clone(),
+                kind: match after.state() {
+                    StreamState::Deleted => RemovalKind::Deleted,
+                    _ => RemovalKind::Truncated,
+                },
+                removed_to: after.removed_to,
+                generation: after.generation,
+                recorded_at: self.recorded_at(now),
+            }));
         }
         let stream = self.streams.entry(request.stream.clone()).or_default();
         stream.generation = after.generation;
@@ -291,11 +303,15 @@ impl Log {
         Position::new(self.entries.len() as u64)
     }
 
-    fn at(&self, position: Position) -> Option<(&RecordedEvent, Payloads)> {
+    fn entry_at(&self, position: Position) -> Option<&Entry> {
         let index = usize::try_from(position.get()).ok()?.checked_sub(1)?;
-        match self.entries.get(index)? {
+        self.entries.get(index)
+    }
+
+    fn at(&self, position: Position) -> Option<(&RecordedEvent, Payloads)> {
+        match self.entry_at(position)? {
             Entry::Event(event, payloads) => Some((event, *payloads)),
-            Entry::Marker { .. } => None,
+            Entry::Marker(_) => None,
         }
     }
 
@@ -331,10 +347,10 @@ impl Log {
         scan.from = scan.from.max(facts.removed_to.next());
         let page = page(scan, facts.version, |version| {
             let event = self.event(&query.stream, Version::new(version))?;
-            is_wanted(&query.types, &event.event_type).then_some(event)
+            is_wanted(&query.types, &event.event_type).then(|| sized(event))
         });
         Ok(StreamPage {
-            events: page.events,
+            events: page.items,
             version: facts.version,
             generation: facts.generation,
             next: page.next.map(Version::new),
@@ -345,13 +361,39 @@ impl Log {
         let page = page(query.scan, self.head(), |position| {
             let event = self.readable(self.at(Position::new(position))?.0)?;
             let passes = query.filter.passes(&event.stream, &event.event_type);
-            passes.then_some(event)
+            passes.then(|| sized(event))
         });
         AllPage {
-            events: page.events,
+            events: page.items,
             scanned_to: page.scanned_to.map(Position::new),
             head: self.head(),
             next: page.next.map(Position::new),
+        }
+    }
+
+    pub(super) fn read_feed(&self, query: &FeedQuery) -> FeedPage {
+        let filter = &query.filter;
+        let page = page(query.scan(), self.head(), |position| {
+            match self.entry_at(Position::new(position))? {
+                Entry::Event(event, _) => {
+                    let event = self.readable(event)?;
+                    let (event, bytes) = filter
+                        .passes(&event.stream, &event.event_type)
+                        .then(|| sized(event))?;
+                    Some((FeedItem::Event(event), bytes))
+                }
+                Entry::Marker(marker) => filter
+                    .passes_stream(&marker.stream)
+                    .then(|| (FeedItem::Removed(marker.clone()), 0)),
+            }
+        });
+        FeedPage {
+            items: page.items,
+            scanned: page.scanned_to.map(Position::new).map(|position| Scanned {
+                position,
+                event: self.at(position).map(|(event, _)| event.id),
+            }),
+            head: self.head(),
         }
     }
 
@@ -383,39 +425,44 @@ impl Log {
     }
 }
 
-/// Reads metadata as a row holds it.
-struct Page {
-    events: Vec<RecordedEvent>,
+/// An event, and how much of a page it takes up.
+fn sized(event: &RecordedEvent) -> (RecordedEvent, usize) {
+    (event.clone(), event.payload.as_str().len())
+}
+
+/// What one walk has found.
+struct Page<T> {
+    items: Vec<T>,
     scanned_to: Option<u64>,
     next: Option<u64>,
 }
 
 /// Walks over the numbers up to `last` until the page is full.
-fn page<'a, N: Counter>(
+fn page<N: Counter, T>(
     scan: Scan<N>,
     last: N,
-    read: impl Fn(u64) -> Option<&'a RecordedEvent>,
-) -> Page {
+    read: impl Fn(u64) -> Option<(T, usize)>,
+) -> Page<T> {
     let (numbers, bounds) = (numbers(&scan, last), scan.bounds);
     let mut walk: Box<dyn Iterator<Item = u64>> = match scan.direction {
         Direction::Forwards => Box::new(numbers),
         Direction::Backwards => Box::new(numbers.rev()),
     };
-    let mut events: Vec<RecordedEvent> = Vec::new();
+    let mut items = Vec::new();
     let (mut scanned, mut scanned_to, mut bytes) = (0, None, 0);
     for number in &mut walk {
         (scanned, scanned_to) = (scanned + 1, Some(number));
-        if let Some(event) = read(number) {
-            bytes += event.payload.as_str().len();
-            events.push(event.clone());
+        if let Some((item, size)) = read(number) {
+            bytes += size;
+            items.push(item);
         }
-        let full = events.len() >= bounds.events_max as usize || bytes >= bounds.bytes_max;
+        let full = items.len() >= bounds.events_max as usize || bytes >= bounds.bytes_max;
         if full || scanned >= bounds.scan_max {
             break;
         }
     }
     Page {
-        events,
+        items,
         scanned_to,
         next: walk.next(),
     }

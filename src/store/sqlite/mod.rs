@@ -10,6 +10,7 @@
 //! | `identity` | what tells this store from every other |
 //! | `inlet` | the queue in front of a thread |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
+//! | `bell` | tells the followers, also those in other processes |
 //! | `job` | what it is asked, and who waits for the answer |
 //! | `head` | how far the store has come |
 //! | `lock` | the write lock, waited for |
@@ -26,8 +27,11 @@
 //! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
+//! | `positions` | reads over all streams: of events, and of the feed |
 //! | `info` | what a stream is, and which there are |
 //! | `walk` | the numbers of a page, and which one is due |
+//! | `listen` | hears what other processes commit, while there are followers |
+//! | `ear` | sleeps until the bell rings, or the writer nudges |
 //! | `verify` | looks at every row |
 //! | `backup` | copies the file while it is in use |
 //! | `names` | the small numbers that stand for names |
@@ -44,6 +48,15 @@
 //! beside it has the mode of the file.
 //!
 //! SQLite's `user_version` is left to the application.
+//!
+//! # Beside the file
+//!
+//! SQLite puts its log there (`-wal`, `-shm`), which is part of the store while it is open
+//! or was not closed. On Linux there is also a doorbell (`-bell`), eight bytes by which
+//! the processes that write wake those that [follow](crate::Store::subscribe). It is no
+//! part of the store: it need not be copied, and may be removed while nobody has the store
+//! open. Without it, as on other systems, a subscription hears of other processes by
+//! polling alone, see [`SqliteOptions::poll_interval`].
 //!
 //! # What damage shows as
 //!
@@ -77,10 +90,13 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
 use self::backup::back_up;
+use self::bell::News;
+use self::ear::Listener;
 use self::fault::at_file;
 use self::guard::Guard;
 use self::inlet::{Gone, Here, Inlet, Outlet, here, queue};
 use self::job::{Asked, Job};
+use self::listen::Listeners;
 use self::pool::Pool;
 use self::reader::Reader;
 use self::verify::Verifier;
@@ -91,8 +107,10 @@ use crate::store::backend::{
     AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
     StreamQuery,
 };
+use crate::store::changes::Changes;
 use crate::store::commit::CommitRequest;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
@@ -101,6 +119,8 @@ use crate::version::Position;
 
 mod append;
 mod backup;
+mod bell;
+mod ear;
 mod fault;
 mod guard;
 mod head;
@@ -111,11 +131,13 @@ mod inlet;
 mod job;
 mod keys;
 mod leases;
+mod listen;
 mod lock;
 mod migrate;
 mod names;
 mod options;
 mod pool;
+mod positions;
 mod reader;
 mod removals;
 mod remove;
@@ -138,6 +160,7 @@ pub(super) struct SqliteStore {
     jobs: Inlet<Job>,
     readers: Pool,
     identity: StoreIdentity,
+    listeners: Listeners,
     /// Held by whoever else reads the file, which is not closed before; gone once the
     /// store is closing.
     guests: Weak<Here>,
@@ -158,8 +181,12 @@ impl SqliteStore {
         let writer = Opening {
             path: schema::plain_path(path)?,
             options: options.clone(),
+            heads: watch::Sender::default(),
+            listener: Listener::default(),
         };
         let path = writer.path.clone();
+        let told = (writer.heads.clone(), writer.listener.clone());
+        let listeners = Listeners::new(path.clone(), options.clone(), told, guests.clone());
         thread::Builder::new()
             .name("annalist-writer".to_owned())
             .spawn(move || {
@@ -174,6 +201,7 @@ impl SqliteStore {
             jobs,
             readers,
             identity,
+            listeners,
             guests,
             ended,
         })
@@ -222,6 +250,10 @@ impl SqliteStore {
 struct Opening {
     path: PathBuf,
     options: SqliteOptions,
+    /// Told the head after each commit.
+    heads: watch::Sender<Position>,
+    /// Who tells it to many.
+    listener: Listener,
 }
 
 impl Opening {
@@ -257,7 +289,8 @@ impl Opening {
         conn: &'c Connection,
         guard: Guard,
     ) -> Result<(Writer<'c>, Pool, Gone), StoreError> {
-        let writer = Writer::new(conn, guard, &self.options)?;
+        let news = News::of(&self.path, self.heads.clone(), self.listener.clone());
+        let writer = Writer::new(conn, guard, &self.options, news)?;
         let readers = (0..self.options.readers.max(1))
             .map(|_| schema::open_reader(&self.path, &self.options))
             .collect::<Result<_, _>>()?;
@@ -299,6 +332,14 @@ impl Backend for SqliteStore {
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
         Box::pin(self.readers.run(move |reader| reader.read_all(&query)))
+    }
+
+    fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
+        Box::pin(self.readers.run(move |reader| reader.read_feed(&query)))
+    }
+
+    fn changes(&self) -> Result<Changes, StoreError> {
+        self.listeners.changes()
     }
 
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
@@ -405,6 +446,8 @@ impl Backend for SqliteStore {
         // Both at once and without waiting, so that a dropped future closes too.
         self.readers.close();
         self.jobs.close();
+        // Last, so that whoever is woken finds it closed.
+        self.listeners.close();
         Box::pin(async move {
             let mut ended = self.ended.clone();
             let closed = ended.wait_for(|ended| *ended).await;

@@ -80,6 +80,10 @@ pub struct SqliteOptions {
     /// Pages of 4 KiB in the write-ahead log after which the writer moves them into
     /// the file. Default 4,000.
     pub checkpoint_pages: u32,
+    /// How often it is looked, while a subscription waits, whether another process has
+    /// committed something and its bell was not heard. Commits of this process are told at
+    /// once, and on Linux so are those of others. At least 1 ms. Default 50 ms.
+    pub poll_interval: Duration,
 }
 
 impl Default for SqliteOptions {
@@ -101,6 +105,7 @@ impl Default for SqliteOptions {
             streams_cached_max: 65_536,
             hooks: Vec::new(),
             checkpoint_pages: 4_000,
+            poll_interval: Duration::from_millis(50),
         }
     }
 }

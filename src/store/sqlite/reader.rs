@@ -13,20 +13,22 @@ use super::info::{facts, info, list, one_row};
 use super::keys;
 use super::leases;
 use super::names::{Names, StreamRow, stream_row};
-use super::removals::marker;
+use super::positions::{order, read_all, read_feed};
 use super::row::{COLUMNS, position, stored, version};
 use super::verify::Verifier;
 use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery, is_wanted,
+    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
+use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseName, LeaseState};
+use crate::store::filter::is_wanted;
 use crate::store::report::VerifyReport;
-use crate::store::scan::{Direction, numbers};
+use crate::store::scan::numbers;
 use crate::version::{Position, Version};
 
 /// A connection that reads, and the names that it has looked up.
@@ -93,7 +95,7 @@ impl Reader {
                 match is_wanted(&query.types, &event_type) {
                     true => fields
                         .event(query.stream.clone(), event_type)
-                        .map(Step::Take),
+                        .map(|event| Step::Take(event, fields.payload_bytes())),
                     false => Ok(Step::Past),
                 }
             })?;
@@ -101,65 +103,17 @@ impl Reader {
                 return Err(missing(due));
             }
             page.next = walk.next().map(Version::new);
-            page.events = walk.events;
+            page.events = walk.items;
             Ok(page)
         })
     }
 
     pub(super) fn read_all(&mut self, query: &AllQuery) -> Result<AllPage, StoreError> {
-        self.in_transaction(|conn, names| {
-            let head = Head::read(conn)?;
-            names.as_of(head.removals);
-            let head = position(head.position);
-            let mut page = AllPage {
-                events: Vec::new(),
-                scanned_to: None,
-                head,
-                next: None,
-            };
-            let scan = query.scan;
-            let numbers = numbers(&scan, head);
-            if numbers.is_empty() {
-                return Ok(page);
-            }
-            let by_position = format!(
-                "SELECT {COLUMNS} FROM annalist_events \
-                 WHERE position BETWEEN ?1 AND ?2 ORDER BY position {}",
-                order(scan.direction)
-            );
-            let mut rows = sql(conn.prepare_cached(&by_position))?;
-            sql(rows.raw_bind_parameter(1, stored(*numbers.start())))?;
-            sql(rows.raw_bind_parameter(2, stored(*numbers.end())))?;
-            let mut walk = Walk::new(numbers, scan.direction, scan.bounds);
-            // Where no event stands there is a marker, or damage.
-            let marked = |due: u64| match marker(conn, stored(due))? {
-                Some(_) => Ok(()),
-                None => {
-                    let due = Some(Position::new(due));
-                    Err(corrupt(due, "reading a position that is missing"))
-                }
-            };
-            walk.over(&mut rows, |fields, checksum, due| {
-                if position(fields.position) != Position::new(due) {
-                    return marked(due).map(|()| Step::Again);
-                }
-                let stream = names.stream(conn, fields.stream, Position::new(due))?;
-                let event_type = names.verified(conn, (&fields, checksum), &stream.id)?;
-                let removed = version(fields.version) <= stream.removed_to;
-                match !removed && query.filter.passes(&stream.id, &event_type) {
-                    true => fields.event(stream.id, event_type).map(Step::Take),
-                    false => Ok(Step::Past),
-                }
-            })?;
-            while let Some(due) = walk.missing() {
-                marked(due)?;
-                walk.pass();
-            }
-            page.scanned_to = walk.scanned_to.map(Position::new);
-            page.next = walk.next().map(Position::new);
-            page.events = walk.events;
-            Ok(page)
-        })
+        self.in_transaction(|conn, names| read_all(conn, names, query))
+    }
+
+    pub(super) fn read_feed(&mut self, query: &FeedQuery) -> Result<FeedPage, StoreError> {
+        self.in_transaction(|conn, names| read_feed(conn, names, query))
     }
 
     pub(super) fn list_streams(
@@ -229,13 +183,6 @@ impl Reader {
 
 fn sql<T>(result: rusqlite::Result<T>) -> Result<T, StoreError> {
     result.map_err(|error| fault(error, "reading"))
-}
-
-const fn order(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Forwards => "ASC",
-        Direction::Backwards => "DESC",
-    }
 }
 
 /// An event of a stream, unless it was removed.

@@ -4,6 +4,7 @@
 //! Nearly every store has none of them, so nobody looks before the head says that
 //! there are.
 
+use chrono::DateTime;
 use crc32fast::Hasher;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,6 +13,7 @@ use super::row::{parse_stream, position, stored, version};
 use crate::ids::StreamId;
 use crate::store::error::StoreError;
 use crate::store::facts::StreamFacts;
+use crate::store::feed::{RemovalKind, RemovalMarker};
 use crate::version::{Generation, Version};
 
 /// What was removed from one stream.
@@ -195,20 +197,14 @@ pub(super) fn deleted_at(
     let mut versions = Vec::new();
     for position in positions {
         let marker = marker(conn, position)?;
-        versions.extend(marker.and_then(|marker| marker.deleted_at));
+        let deleted = marker.filter(|marker| marker.kind == RemovalKind::Deleted);
+        versions.extend(deleted.map(|marker| marker.removed_to));
     }
     Ok(versions)
 }
 
-/// A position that was given to a removal.
-pub(super) struct Marker {
-    pub(super) recorded_at: i64,
-    /// The version at which the stream was deleted, if it was.
-    deleted_at: Option<Version>,
-}
-
 /// The marker at a position, if one stands there, checked.
-pub(super) fn marker(conn: &Connection, at: i64) -> Result<Option<Marker>, StoreError> {
+pub(super) fn marker(conn: &Connection, at: i64) -> Result<Option<RemovalMarker>, StoreError> {
     let sql = "SELECT s.name, m.generation, m.removed_to, m.deleted, m.recorded_at, m.checksum \
                FROM annalist_markers AS m LEFT JOIN annalist_streams AS s ON s.id = m.stream \
                WHERE m.position = ?1";
@@ -224,14 +220,22 @@ pub(super) fn marker(conn: &Connection, at: i64) -> Result<Option<Marker>, Store
     let Some((name, numbers, sum)) = found else {
         return Ok(None);
     };
-    let at = Some(position(at));
-    let stream = parse_stream(&name, at)?;
+    let damaged = |what: &str| corrupt(Some(position(at)), what);
+    let stream = parse_stream(&name, Some(position(at)))?;
     if checksum(&stream, &numbers) != sum {
-        return Err(corrupt(at, "checking a removal's checksum"));
+        return Err(damaged("checking a removal's checksum"));
     }
-    let [_, _, removed_to, deleted, recorded_at] = numbers;
-    Ok(Some(Marker {
-        recorded_at,
-        deleted_at: (deleted != 0).then(|| version(removed_to)),
+    let [_, generation, removed_to, deleted, recorded_at] = numbers;
+    Ok(Some(RemovalMarker {
+        position: position(at),
+        stream,
+        kind: match deleted {
+            0 => RemovalKind::Truncated,
+            _ => RemovalKind::Deleted,
+        },
+        removed_to: version(removed_to),
+        generation: Generation::new(version(generation).get()),
+        recorded_at: DateTime::from_timestamp_micros(recorded_at)
+            .ok_or_else(|| damaged("reading a removal's time"))?,
     }))
 }

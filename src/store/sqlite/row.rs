@@ -98,6 +98,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// What the event takes up of a page.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.payload.map_or(0, str::len)
+    }
+
     /// The event's id; believe it once the checksum holds.
     pub(super) fn id(&self) -> Result<EventId, StoreError> {
         let id = Uuid::from_slice(self.event_id).map_err(|error| {

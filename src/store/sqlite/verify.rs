@@ -223,7 +223,7 @@ impl Verifier {
         match removals::marker(conn, at) {
             Ok(Some(marker)) => {
                 self.report.removals += 1;
-                *recorded_at = marker.recorded_at.max(*recorded_at);
+                *recorded_at = marker.recorded_at.timestamp_micros().max(*recorded_at);
             }
             Ok(None) => self.note(Some(at), None, "is missing"),
             Err(error) => {

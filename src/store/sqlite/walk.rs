@@ -8,13 +8,12 @@ use rusqlite::Statement;
 
 use super::fault::fault;
 use super::row::Fields;
-use crate::event::RecordedEvent;
 use crate::store::error::StoreError;
 use crate::store::scan::{Direction, PageBounds};
 
 /// A page that is being filled.
-pub(super) struct Walk {
-    pub(super) events: Vec<RecordedEvent>,
+pub(super) struct Walk<T> {
+    pub(super) items: Vec<T>,
     /// The last number looked at.
     pub(super) scanned_to: Option<u64>,
     /// The numbers that were not looked at yet.
@@ -26,27 +25,24 @@ pub(super) struct Walk {
 }
 
 /// What becomes of a row at the number that is due.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "handed over at once; a box per event costs more"
-)]
-pub(super) enum Step {
-    /// It is there and wanted.
-    Take(RecordedEvent),
+pub(super) enum Step<T> {
+    /// It is there and wanted; so many bytes.
+    Take(T, usize),
     /// It is there and not wanted.
     Past,
-    /// It stands at a later number; at this one there is none, and rightly so.
-    Again,
+    /// It stands at a later number; at this one there is none, and rightly so. What there
+    /// is instead may be wanted.
+    Again(Option<T>),
 }
 
-impl Walk {
+impl<T> Walk<T> {
     pub(super) fn new(
         numbers: RangeInclusive<u64>,
         direction: Direction,
         bounds: PageBounds,
     ) -> Self {
         Self {
-            events: Vec::new(),
+            items: Vec::new(),
             scanned_to: None,
             left: numbers,
             direction,
@@ -61,7 +57,7 @@ impl Walk {
     pub(super) fn over(
         &mut self,
         rows: &mut Statement<'_>,
-        mut read: impl FnMut(Fields<'_>, u32, u64) -> Result<Step, StoreError>,
+        mut read: impl FnMut(Fields<'_>, u32, u64) -> Result<Step<T>, StoreError>,
     ) -> Result<(), StoreError> {
         let mut rows = rows.raw_query();
         while !self.is_full()
@@ -72,11 +68,14 @@ impl Walk {
                 && let Some(due) = self.pass()
             {
                 match read(fields, checksum, due)? {
-                    Step::Again => continue,
+                    Step::Again(instead) => {
+                        self.items.extend(instead);
+                        continue;
+                    }
                     Step::Past => {}
-                    Step::Take(event) => {
-                        self.bytes += event.payload.as_str().len();
-                        self.events.push(event);
+                    Step::Take(item, bytes) => {
+                        self.bytes += bytes;
+                        self.items.push(item);
                     }
                 }
                 break;
@@ -86,7 +85,7 @@ impl Walk {
     }
 
     fn is_full(&self) -> bool {
-        self.events.len() >= self.bounds.events_max.max(1) as usize
+        self.items.len() >= self.bounds.events_max.max(1) as usize
             || self.bytes >= self.bounds.bytes_max.max(1)
             || self.scanned >= self.bounds.scan_max.max(1)
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 
 use super::append::{Appender, Desk};
+use super::bell::News;
 use super::fault::{Failure, at_commit, at_rollback, fault};
 use super::guard::Guard;
 use super::hooks::Hooks;
@@ -38,6 +39,7 @@ pub(super) struct Writer<'c> {
     appender: Appender<'c>,
     hooks: Hooks<'c>,
     names: Names,
+    news: News,
     batch_commits_max: usize,
     batch_bytes_max: usize,
     /// Compactions that were asked for; they run between batches.
@@ -54,15 +56,18 @@ impl<'c> Writer<'c> {
         conn: &'c Connection,
         guard: Guard,
         options: &SqliteOptions,
+        news: News,
     ) -> Result<Self, StoreError> {
         let hooks = Hooks::new(conn, guard, options)?;
-        Self::with_hooks(conn, options, hooks).map_err(|error| fault(error, "preparing the writer"))
+        Self::with_hooks(conn, options, hooks, news)
+            .map_err(|error| fault(error, "preparing the writer"))
     }
 
     fn with_hooks(
         conn: &'c Connection,
         options: &SqliteOptions,
         hooks: Hooks<'c>,
+        news: News,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
@@ -71,6 +76,7 @@ impl<'c> Writer<'c> {
             appender: Appender::new(conn)?,
             hooks,
             names: Names::new(),
+            news,
             batch_commits_max: options.batch_commits_max.max(1),
             batch_bytes_max: options.batch_bytes_max,
             compactions: VecDeque::new(),
@@ -196,7 +202,13 @@ impl<'c> Writer<'c> {
             return self.one_by_one(batch, &fault(error, "committing"));
         }
         match self.transaction.commit() {
-            Ok(()) => batch.into_iter().for_each(Job::answer),
+            Ok(()) => {
+                // A few followers are woken with who waits, everybody else after.
+                let head = self.transaction.position();
+                self.news.tell_near(head);
+                batch.into_iter().for_each(Job::answer);
+                self.news.tell_far(head);
+            }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                 if let ([job], Some(unresolved)) = (batch.as_mut_slice(), self.hooks.unresolved()) {
                     job.blame(unresolved);

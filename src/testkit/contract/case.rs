@@ -71,6 +71,21 @@ pub enum Step {
         /// The version that must be reported; none where all streams are read.
         version: Option<u64>,
     },
+    /// The feed, read to its end.
+    Feed {
+        /// What is read.
+        feed: Feed,
+        /// The items that must come: events by name, and removals such as `deleted
+        /// order-1 to 4` and `truncated order-1 to 2`.
+        items: Vec<String>,
+    },
+    /// Another step, while a follower waits on each handle at the end of the store.
+    Follow {
+        /// The step.
+        step: Box<Step>,
+        /// The items that each of them must be woken for.
+        items: Vec<String>,
+    },
     /// A list of streams.
     List {
         /// What is listed.
@@ -302,6 +317,22 @@ pub struct Read {
     /// Categories, where all streams are read.
     pub categories: Vec<String>,
     /// Beginnings of stream ids, where all streams are read.
+    pub prefixes: Vec<String>,
+    /// The size of a page.
+    pub bounds: PageBounds,
+}
+
+/// Which part of the feed is read, and how.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Feed {
+    /// After which position.
+    pub after: u64,
+    /// Event types.
+    pub types: Vec<String>,
+    /// Categories.
+    pub categories: Vec<String>,
+    /// Beginnings of stream ids.
     pub prefixes: Vec<String>,
     /// The size of a page.
     pub bounds: PageBounds,

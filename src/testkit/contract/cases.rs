@@ -3,6 +3,7 @@
 use super::case::Case;
 
 mod expectations;
+mod feeds;
 mod keys;
 mod leases;
 mod limits;
@@ -33,6 +34,7 @@ pub(super) fn all() -> Vec<Case> {
         streams::cases(),
         removal::cases(),
         removed::cases(),
+        feeds::cases(),
         leases::cases(),
     ]
     .concat()

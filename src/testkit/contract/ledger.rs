@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::event::RecordedEvent;
+use crate::ids::EventId;
 use crate::ids::StreamId;
-use crate::store::{Removal, Removed, StreamInfo};
+use crate::store::{Removal, RemovalKind, Removed, StreamInfo};
 use crate::version::{Generation, Position, StreamState, Version};
 
 /// The store as it must be.
@@ -13,9 +14,19 @@ use crate::version::{Generation, Position, StreamState, Version};
 pub(super) struct Ledger {
     /// Every event that was ever written, in the order of positions.
     pub(super) written: Vec<RecordedEvent>,
-    /// The positions that removals took.
-    pub(super) markers: Vec<Position>,
+    /// The removals that took a position.
+    pub(super) markers: Vec<Marked>,
     fates: BTreeMap<StreamId, Fate>,
+}
+
+/// A removal that took a position, but for its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Marked {
+    pub(super) at: Position,
+    pub(super) stream: StreamId,
+    pub(super) kind: RemovalKind,
+    pub(super) removed_to: Version,
+    pub(super) generation: Generation,
 }
 
 /// What became of a stream beside being written.
@@ -34,8 +45,15 @@ impl Ledger {
     /// The largest position that was ever given.
     pub(super) fn head(&self) -> Position {
         let last = self.written.last().map(|event| event.position);
-        let marker = self.markers.last().copied();
+        let marker = self.markers.last().map(|marked| marked.at);
         last.max(marker).unwrap_or_default()
+    }
+
+    /// The event that was written at a position, if it was one.
+    pub(super) fn event_at(&self, position: Position) -> Option<EventId> {
+        let mut written = self.written.iter();
+        let event = written.find(|event| event.position == position);
+        event.map(|event| event.id)
     }
 
     /// The events that can be read.
@@ -78,7 +96,6 @@ impl Ledger {
         if !removed.changed {
             return;
         }
-        self.markers.extend(removed.position);
         let fate = self.fates.entry(removed.stream.clone()).or_default();
         fate.generation = removed.generation;
         match removal {
@@ -88,5 +105,15 @@ impl Ledger {
             }
             Removal::Close(_) => fate.closed = true,
         }
+        self.markers.extend(removed.position.map(|at| Marked {
+            at,
+            stream: removed.stream.clone(),
+            kind: match removal {
+                Removal::Delete(_) => RemovalKind::Deleted,
+                _ => RemovalKind::Truncated,
+            },
+            removed_to: fate.removed_to,
+            generation: fate.generation,
+        }));
     }
 }

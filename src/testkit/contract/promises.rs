@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::case::{Draft, DraftAppend};
+use super::feeds;
 use super::ledger::Ledger;
 use super::runner::{Differs, same};
 use crate::event::RecordedEvent;
@@ -120,6 +121,8 @@ pub(super) async fn kept(store: &Store, ledger: &Ledger) -> Result<(), Differs> 
     backwards.reverse();
     same_events("all events, read backwards", &all, &backwards)?;
 
+    feeds::kept(store, ledger).await?;
+
     let mut streams: BTreeMap<&StreamId, Vec<RecordedEvent>> = BTreeMap::new();
     for event in &all {
         let events = streams.entry(&event.stream).or_default();
@@ -159,7 +162,9 @@ fn ordered(ledger: &Ledger) -> Result<(), Differs> {
     let mut versions: BTreeMap<&StreamId, u64> = BTreeMap::new();
     let mut recorded_at = None;
     let written = ledger.written.iter().map(|event| event.position);
-    let mut positions: Vec<_> = written.chain(ledger.markers.iter().copied()).collect();
+    let mut positions: Vec<_> = written
+        .chain(ledger.markers.iter().map(|marked| marked.at))
+        .collect();
     positions.sort_unstable();
     let dense: Vec<_> = (1..).take(positions.len()).map(Position::new).collect();
     same("positions", &dense, &positions)?;

@@ -9,12 +9,15 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 
 use super::Subject;
-use super::case::{Answer, Case, Draft, DraftAppend, Read, Step, StreamList};
+use super::case::{Answer, Case, Draft, DraftAppend, Feed, Read, Step, StreamList};
+use super::feeds;
 use super::ledger::Ledger;
 use super::promises::{self, snapshot};
 use super::reads;
 use super::sent::{Names, answer, event_id, lease_name, removed};
-use crate::store::{AppendError, LeaseAnswer, LeaseAsk, LeaseRequest, Receipt, Removal, Store};
+use crate::store::{
+    AppendError, FeedItem, LeaseAnswer, LeaseAsk, LeaseRequest, Receipt, Removal, Store,
+};
 use crate::version::StreamState;
 
 /// Runs one case on an empty store.
@@ -151,6 +154,9 @@ impl Run<'_> {
                 events,
                 version,
             } => self.read(read, events, *version).await,
+            Step::Feed { feed, items } => self.feed(feed, items).await,
+            // Boxed, since a step is within a step.
+            Step::Follow { step, items } => Box::pin(self.follow(step, items)).await,
             Step::List { list, streams } => self.list(list, streams).await,
             Step::Info { stream, version } => self.info(stream, *version).await,
             Step::Find {
@@ -363,6 +369,27 @@ impl Run<'_> {
         same("version", &version, &reported)
     }
 
+    async fn feed(&mut self, feed: &Feed, items: &[String]) -> Result<(), Differs> {
+        let (store, _) = self.stores().await?;
+        let read = feeds::read(&store, feed, &self.ledger).await?;
+        same("items", &items, &self.named(&read).as_slice())
+    }
+
+    async fn follow(&mut self, step: &Step, items: &[String]) -> Result<(), Differs> {
+        let (_, stores) = self.stores().await?;
+        let before = self.ledger.head();
+        let waiting = feeds::wait(&stores, before).await?;
+        self.step(step).await?;
+        let (reopened, _) = self.stores().await?;
+        let told = feeds::woken(waiting, (before, self.ledger.head()), &reopened).await?;
+        same("items followed", &items, &self.named(&told).as_slice())
+    }
+
+    fn named(&self, items: &[FeedItem]) -> Vec<String> {
+        let name = |item| feeds::name(item, |id| self.names.name(id));
+        items.iter().map(name).collect()
+    }
+
     async fn list(&mut self, list: &StreamList, streams: &[String]) -> Result<(), Differs> {
         let (store, _) = self.stores().await?;
         let listed = reads::list(&store, list).await?;
@@ -456,6 +483,8 @@ impl fmt::Display for Step {
             Self::Lease { name, ask, .. } => write!(f, "{ask:?} of the lease {name:?}"),
             Self::Restart => f.write_str("restart"),
             Self::Read { read, .. } => write!(f, "{read:?}"),
+            Self::Feed { feed, .. } => write!(f, "{feed:?}"),
+            Self::Follow { step, .. } => write!(f, "{step}, with followers"),
             Self::List { list, .. } => write!(f, "{list:?}"),
             Self::Info { stream, .. } => write!(f, "what {stream:?} is"),
             Self::Find { stream, event, .. } => write!(f, "find {event} in {stream:?}"),

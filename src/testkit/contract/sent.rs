@@ -29,6 +29,10 @@ impl Names {
     pub(super) fn of(case: &Case) -> Self {
         let mut drafts: Vec<&Draft> = case.given.iter().collect();
         for step in &case.steps {
+            let step = match step {
+                Step::Follow { step, .. } => step,
+                step => step,
+            };
             match step {
                 Step::Commit { draft, .. } => drafts.push(draft),
                 Step::Race { drafts: racers, .. } => drafts.extend(racers),

@@ -1,6 +1,6 @@
 //! The words that cases are written in. Each makes one piece of data of `case`.
 
-pub(super) use super::read_words::{list, read, read_all};
+pub(super) use super::read_words::{feed, list, read, read_all};
 
 use super::case::{
     Answer, Case, Draft, DraftAppend, DraftEvent, DraftPayload, Read, Span, Step, StreamList,
