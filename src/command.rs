@@ -422,3 +422,16 @@ pub enum Decision {
     /// can still be read.
     AlreadyApplied,
 }
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Appended => "appended",
+            Self::Redecided => "redecided",
+            Self::Commuted => "commuted",
+            Self::Merged => "merged",
+            Self::NothingToDo => "nothing to do",
+            Self::AlreadyApplied => "already applied",
+        })
+    }
+}

@@ -119,11 +119,7 @@ impl Answered {
                     Decision::NothingToDo => Fate::Nothing,
                     _ => Fate::TookEffect(outcome.events.clone()),
                 };
-                let told = format!(
-                    "{} at version {}",
-                    word(outcome.decided_by),
-                    outcome.version
-                );
+                let told = format!("{} at version {}", outcome.decided_by, outcome.version);
                 (fate, told)
             }
             Some(Err(error)) => {
@@ -151,17 +147,6 @@ impl Answered {
             outcome: outcome.cloned().map(Box::new),
             told,
         }
-    }
-}
-
-const fn word(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Appended => "appended",
-        Decision::Redecided => "redecided",
-        Decision::Commuted => "commuted",
-        Decision::Merged => "merged",
-        Decision::NothingToDo => "nothing to do",
-        Decision::AlreadyApplied => "already applied",
     }
 }
 

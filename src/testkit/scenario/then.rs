@@ -102,7 +102,7 @@ impl<C: Command> Then<C> {
         if as_expected && expected == got {
             return self;
         }
-        let how = decision.map_or("to take effect", word);
+        let how = decision.map_or("to take effect".to_owned(), |how| how.to_string());
         self.fail(
             &format!("{how} with {}", counted(expected.len())),
             |story| {
@@ -119,12 +119,12 @@ impl<C: Command> Then<C> {
             Ok(outcome) => {
                 let told = outcome.events.iter().map(Told::of::<C::Aggregate>);
                 let told: Vec<_> = told.collect();
-                self.fail(word(decision), |story| {
+                self.fail(&decision.to_string(), |story| {
                     story.pause();
                     story.compare(&told, &told);
                 })
             }
-            Err(_) => self.fail(word(decision), |_| ()),
+            Err(_) => self.fail(&decision.to_string(), |_| ()),
         }
     }
 
@@ -184,7 +184,7 @@ impl<C: Command> Then<C> {
                     1 => String::new(),
                     attempts => format!(", in {attempts} attempts"),
                 };
-                let (how, events) = (word(outcome.decided_by), counted(outcome.events.len()));
+                let (how, events) = (outcome.decided_by, counted(outcome.events.len()));
                 format!("{how} with {events}, version {}{attempts}", outcome.version)
             }
             Err(DispatchError::Rejected(why)) => format!("rejected: {}", chain(why)),
@@ -220,16 +220,5 @@ fn counted(events: usize) -> String {
         0 => "no events".to_owned(),
         1 => "1 event".to_owned(),
         events => format!("{events} events"),
-    }
-}
-
-const fn word(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Appended => "appended",
-        Decision::Redecided => "redecided",
-        Decision::Commuted => "commuted",
-        Decision::Merged => "merged",
-        Decision::NothingToDo => "nothing to do",
-        Decision::AlreadyApplied => "already applied",
     }
 }
