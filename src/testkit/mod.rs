@@ -11,5 +11,6 @@ pub mod history;
 pub mod laws;
 pub mod race;
 pub mod scenario;
+mod told;
 
 pub use laws::{check, laws};

@@ -126,7 +126,8 @@ pub(super) struct Contest {
     pub(super) given: Vec<NewEvent>,
     pub(super) commands: Vec<AnyCommand>,
     pub(super) equal: Equality,
-    /// What becomes of the store before anyone sees it.
+    /// What becomes of the store before anyone sees it: nothing, but where the judge is
+    /// tested on stores that are wrong.
     on: fn(Arc<dyn Backend>) -> Arc<dyn Backend>,
     pub(super) faults_max: u32,
     pub(super) runs_max: u64,
@@ -236,6 +237,17 @@ impl<A: Aggregate> Race<A> {
     /// Runs this schedule alone, as a [`Mishap`] tells it. What it leaves open is gone
     /// through in order.
     ///
+    /// A letter is a turn of that command: the call that it waits with. What stands behind it
+    /// goes wrong:
+    ///
+    /// | mark | what happens |
+    /// |---|---|
+    /// | `?` | the append goes through, and nobody knows what became of it |
+    /// | `!` | it crashes before the call, and is sent again |
+    /// | `*` | the append goes through, and it crashes before it is told |
+    /// | `~` | it crashes while its append is under way |
+    /// | `+` | what was under way then arrives |
+    ///
     /// # Panics
     ///
     /// When the text is no schedule.
@@ -328,7 +340,12 @@ pub struct Mishap {
     pub wrong: String,
     /// The turns that lead there, for [`Race::schedule`].
     pub schedule: String,
-    story: String,
+    /// Who takes part, and what was there before.
+    cast: String,
+    /// The numbered steps, and the orders that were tried.
+    steps: String,
+    /// What it was drawn from, where it was drawn at random.
+    seed: Option<u64>,
 }
 
 impl Mishap {
@@ -336,29 +353,21 @@ impl Mishap {
         Self {
             wrong: why.to_owned(),
             schedule: String::new(),
-            story: why.to_owned(),
+            cast: String::new(),
+            steps: String::new(),
+            seed: None,
         }
     }
 
     /// The numbered steps and the orders that were tried, without who takes part.
     pub(in crate::testkit) fn steps(&self) -> &str {
-        let told = self.story.strip_prefix(&self.wrong).unwrap_or_default();
-        let told = told.trim_start_matches('\n');
-        let steps = told.split_once("\n\n").map_or("", |(_, steps)| steps);
-        // The last part is how to keep it.
-        steps.rsplit_once("\n\n").map_or("", |(steps, _)| steps)
-    }
-}
-
-impl fmt::Display for Mishap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.story)
+        &self.steps
     }
 }
 
 impl fmt::Debug for Mishap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.story)
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -10,9 +10,10 @@ use super::findings::{Breach, label};
 use super::law::Law;
 use super::scene::{Role, Scene, Step, field};
 use crate::conflict::changed_fields;
+use crate::domain::AnyCommand;
 use crate::domain::probe::{Decided, LiveEvent};
-use crate::domain::{AnyCommand, AnyEvent};
 use crate::testkit::scenario::story::Story;
+use crate::testkit::told::named;
 
 /// Fields that are told of two states that differ.
 const FIELDS_MAX: usize = 8;
@@ -191,22 +192,12 @@ fn column(scene: &Scene<'_>) -> usize {
 
 /// A command in one line.
 pub(super) fn command(command: &AnyCommand) -> String {
-    match command.probed().payload() {
-        Value::Null => command.name().to_owned(),
-        payload => format!("{} {payload}", command.name()),
-    }
+    named(command.name(), &command.probed().payload())
 }
 
 /// An event in one line.
 pub(super) fn event(event: &LiveEvent) -> String {
-    any_event(&event.told)
-}
-
-fn any_event(event: &AnyEvent) -> String {
-    match &event.payload {
-        Value::Null => event.event_type.to_string(),
-        payload => format!("{} {payload}", event.event_type),
-    }
+    named(&event.told.event_type, &event.told.payload)
 }
 
 /// Events in one line.

@@ -2,12 +2,13 @@
 //! was answered, in words that do not depend on the run.
 
 use super::Contest;
-use super::run::{Answer, Run};
+use super::run::{Answer, Run, Sent};
 use super::stage::{Landed, Seat, Step};
 use crate::command::Decision;
 use crate::conflict::ConflictReport;
-use crate::domain::AnyEvent;
 use crate::domain::probe::{LiveEvent, LiveState, Unanswered};
+use crate::domain::{AnyEvent, AnyOutcome};
+use crate::testkit::told::named;
 use crate::version::Version;
 
 /// The end of a run.
@@ -34,7 +35,7 @@ pub(super) struct Answered {
     /// The conflict that it was told of.
     pub(super) conflict: Option<Box<ConflictReport>>,
     /// The version, the state and the events that it was told of.
-    pub(super) outcome: Option<Box<crate::domain::AnyOutcome>>,
+    pub(super) outcome: Option<Box<AnyOutcome>>,
     /// In one line.
     pub(super) told: String,
 }
@@ -70,19 +71,16 @@ impl Ending {
             return Err(Unanswered::Unreadable(why.to_owned()));
         }
         let happened = run.stage.happened();
-        let seats = run
-            .seats
-            .iter()
-            .filter_map(|seat| happened.seats.get(*seat));
-        let answers = run.answers.iter().zip(seats);
+        let answered = |sent: &Sent| {
+            let seat = happened.seats.get(sent.seat)?;
+            Some(Answered::of(sent.answer.as_ref(), seat))
+        };
         Ok(Self {
             given: Version::new(u64::try_from(contest.given.len()).unwrap_or(u64::MAX)),
             states,
             events,
             landed: happened.landed.clone(),
-            answers: answers
-                .map(|(answer, seat)| Answered::of(answer.as_ref(), seat))
-                .collect(),
+            answers: run.sent.iter().filter_map(answered).collect(),
             steps: happened.steps.clone(),
         })
     }
@@ -159,10 +157,7 @@ pub(super) fn list(events: &[LiveEvent]) -> String {
 }
 
 pub(super) fn told<'a>(events: impl IntoIterator<Item = &'a AnyEvent>) -> String {
-    let one = |event: &AnyEvent| match &event.payload {
-        serde_json::Value::Null => event.event_type.to_string(),
-        payload => format!("{} {payload}", event.event_type),
-    };
+    let one = |event: &AnyEvent| named(&event.event_type, &event.payload);
     let told: Vec<_> = events.into_iter().map(one).collect();
     told.join(", ")
 }

@@ -20,6 +20,8 @@ pub(super) enum Wrong {
     Twice { who: usize },
     /// A command was answered what is not so.
     Untrue { who: usize, why: String },
+    /// A command ended in an error that is no answer, as where its code panics.
+    Failed { who: usize, why: String },
     /// No order of one after another ends like this.
     Serial { tried: Vec<Tried> },
     /// User code failed.
@@ -147,7 +149,10 @@ fn truth(contest: &Contest, ending: &Ending) -> Result<(), Wrong> {
         let untrue = |why: String| Wrong::Untrue { who, why };
         let landed = ending.landed.iter().find(|landed| landed.who == who);
         match (&answer.fate, landed) {
-            (Fate::Failed(why), _) => return Err(untrue(why.clone())),
+            (Fate::Failed(why), _) => {
+                let why = why.clone();
+                return Err(Wrong::Failed { who, why });
+            }
             (Fate::TookEffect(_), None) => {
                 let why = "it was told that it took effect, and nothing is stored";
                 return Err(untrue(why.to_owned()));

@@ -1,7 +1,7 @@
 //! One run of a race: the real bus on the stage, turn by turn, on this thread and without a
 //! clock. A run is made from its beginning each time, since a future cannot be copied.
 
-use std::hash::DefaultHasher;
+use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 
 use super::Contest;
 use super::schedule::{How, Schedule, Turn, Way, letter};
-use super::stage::{Call, Did, Door, Seat, Stage};
+use super::stage::{Call, Did, Door, Seat, Stage, Stands};
 use crate::command::{BusOptions, CommandBus};
 use crate::domain::error::chain;
 use crate::domain::{AnyDispatchError, AnyOutcome};
@@ -28,14 +28,29 @@ pub(super) struct Run<'a> {
     store: Store,
     stream: StreamId,
     pub(super) stage: Arc<Stage>,
-    /// Where each command sits in its present life.
-    pub(super) seats: Vec<usize>,
-    under_way: Vec<Option<BoxFuture<'static, Answer>>>,
-    /// Appends whose callers are gone, with the command and its seat.
-    late: Vec<(usize, usize, BoxFuture<'static, Answer>)>,
-    pub(super) answers: Vec<Option<Answer>>,
+    /// The commands, in their present lives.
+    pub(super) sent: Vec<Sent>,
+    /// Appends whose callers are gone, with the command.
+    late: Vec<(usize, Sent)>,
     pub(super) schedule: Schedule,
     faults: u32,
+}
+
+/// One life of a command.
+pub(super) struct Sent {
+    pub(super) seat: usize,
+    dispatch: BoxFuture<'static, Answer>,
+    /// Nothing while it is under way.
+    pub(super) answer: Option<Answer>,
+}
+
+impl Sent {
+    fn poll(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(answer) = self.dispatch.as_mut().poll(&mut cx) {
+            self.answer = Some(answer);
+        }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -60,18 +75,15 @@ impl<'a> Run<'a> {
             contest,
             store,
             stream,
-            seats: (0..commands).collect(),
             stage,
-            under_way: Vec::new(),
+            sent: Vec::new(),
             late: Vec::new(),
-            answers: Vec::new(),
             schedule: Schedule::default(),
             faults: 0,
         };
-        run.under_way.resize_with(commands, || None);
-        run.answers.resize_with(commands, || None);
         for who in 0..commands {
-            run.send(who)?;
+            let sent = run.send(who, who)?;
+            run.sent.push(sent);
         }
         Ok(run)
     }
@@ -79,14 +91,15 @@ impl<'a> Run<'a> {
     /// The turns that may be taken now, the simplest first: whoever went last goes on, and
     /// what fails comes last. None when every command has its answer.
     pub(super) fn turns(&self) -> Vec<Turn> {
-        let is_under_way = |who: &usize| self.under_way.get(*who).is_some_and(Option::is_some);
-        let mut whos: Vec<_> = (0..self.under_way.len()).filter(is_under_way).collect();
+        let is_under_way = |(_, sent): &(usize, &Sent)| sent.answer.is_none();
+        let under_way = self.sent.iter().enumerate().filter(is_under_way);
+        let mut whos: Vec<_> = under_way.map(|(who, _)| who).collect();
         if let Some(last) = self.schedule.0.last() {
             whos.sort_by_key(|who| *who != last.who);
         }
         let turn = |how| move |who: &usize| Turn { who: *who, how };
         let mut turns: Vec<_> = whos.iter().map(turn(How::Call)).collect();
-        let late = self.late.iter().map(|(who, ..)| *who);
+        let late = self.late.iter().map(|(who, _)| *who);
         turns.extend(late.map(|who| Turn {
             who,
             how: How::Arrive,
@@ -113,10 +126,8 @@ impl<'a> Run<'a> {
 
     fn sits(&self, who: usize, is: impl FnOnce(&Seat) -> bool) -> bool {
         let happened = self.stage.happened();
-        let seat = self
-            .seats
-            .get(who)
-            .and_then(|seat| happened.seats.get(*seat));
+        let sent = self.sent.get(who);
+        let seat = sent.and_then(|sent| happened.seats.get(sent.seat));
         seat.is_some_and(is)
     }
 
@@ -127,74 +138,103 @@ impl<'a> Run<'a> {
             self.schedule.0.push(turn);
             return self.arrive(who);
         }
-        if !matches!(self.under_way.get(who), Some(Some(_))) {
+        let sent = self.sent.get(who).filter(|sent| sent.answer.is_none());
+        let Some(seat) = sent.map(|sent| sent.seat) else {
             return Err(format!("{} has no turn left to take", letter(who)));
-        }
+        };
         if !matches!(how, How::Call | How::Crash) && !self.appends(who) {
             return Err(format!("{} does not append in this turn", letter(who)));
         }
         self.faults += u32::from(how.is_fault());
         self.schedule.0.push(turn);
-        let way = match how {
-            How::Call | How::CallAndCrash => Some(Way::Through),
-            How::Unheard => Some(Way::Unheard),
-            How::Crash | How::CrashUnderWay | How::Arrive => None,
+        match how {
+            How::Call | How::CallAndCrash => self.call(who, seat, Way::Through)?,
+            How::Unheard => self.call(who, seat, Way::Unheard)?,
+            How::Crash | How::CrashUnderWay | How::Arrive => {}
+        }
+        match how {
+            How::Crash | How::CallAndCrash => self.crash(who, Stands::Gone),
+            How::CrashUnderWay => self.crash(who, Stands::Late),
+            How::Call | How::Unheard | How::Arrive => {
+                self.hear(who, seat);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whoever sent a command hears its answer, if there is one.
+    fn hear(&self, who: usize, seat: usize) {
+        if self.sent.get(who).is_some_and(|sent| sent.answer.is_some()) {
+            self.stage.happened().step(seat, Did::Answered);
+        }
+    }
+
+    /// Makes the call that a command waits with, and goes on to its next one, or its answer.
+    fn call(&mut self, who: usize, seat: usize, way: Way) -> Result<(), String> {
+        self.stage.happened().let_in(seat, way);
+        let Some(sent) = self.sent.get_mut(who) else {
+            return Ok(());
         };
-        if let (Some(way), Some(seat)) = (way, self.seats.get(who)) {
-            self.stage.happened().let_in(*seat, way);
-            self.poll(who)?;
+        sent.poll();
+        match sent.answer {
+            Some(_) => Ok(()),
+            None => self.waits(who, seat),
         }
-        if matches!(how, How::Crash | How::CallAndCrash | How::CrashUnderWay) {
-            self.crash(who, how)?;
-        }
-        if let (Some(Some(_)), Some(seat)) = (self.answers.get(who), self.seats.get(who)) {
-            self.stage.happened().step(*seat, Did::Answered);
-        }
-        Ok(())
     }
 
     /// Whoever sent it is gone, has heard nothing, and sends it again under the same id.
-    fn crash(&mut self, who: usize, how: How) -> Result<(), String> {
-        if let Some(answer) = self.answers.get_mut(who) {
-            *answer = None;
-        }
-        let Some(seat) = self.seats.get_mut(who) else {
+    fn crash(&mut self, who: usize, stands: Stands) -> Result<(), String> {
+        let Some(gone) = self.sent.get(who).map(|sent| sent.seat) else {
             return Ok(());
         };
-        let gone = *seat;
-        let is_late = how == How::CrashUnderWay;
-        *seat = self.stage.happened().revive(gone, is_late);
-        let future = self.under_way.get_mut(who).and_then(Option::take);
-        self.late
-            .extend(future.filter(|_| is_late).map(|future| (who, gone, future)));
-        self.send(who)
+        let seat = self.stage.happened().revive(gone, stands);
+        let next = self.send(who, seat)?;
+        if let Some(sent) = self.sent.get_mut(who) {
+            let gone = std::mem::replace(sent, next);
+            self.late
+                .extend((stands == Stands::Late).then_some((who, gone)));
+        }
+        Ok(())
     }
 
     /// What was under way arrives, and nobody hears of it.
     fn arrive(&mut self, who: usize) -> Result<(), String> {
-        let Some(at) = self.late.iter().position(|(late, ..)| *late == who) else {
+        let Some(at) = self.late.iter().position(|(late, _)| *late == who) else {
             return Err(format!("nothing of {} is under way", letter(who)));
         };
-        let (_, seat, mut future) = self.late.remove(at);
-        self.stage.happened().let_in(seat, Way::Through);
-        let _ = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
-        self.stage.happened().leave(seat);
+        let (_, mut late) = self.late.remove(at);
+        self.stage.happened().let_in(late.seat, Way::Through);
+        late.poll();
+        self.stage.happened().leave(late.seat);
         Ok(())
     }
 
-    fn send(&mut self, who: usize) -> Result<(), String> {
-        let (Some(seat), Some(command)) = (self.seats.get(who), self.contest.commands.get(who))
-        else {
+    /// Sends a command. It stands at the door with its first call.
+    fn send(&self, who: usize, seat: usize) -> Result<Sent, String> {
+        let Some(command) = self.contest.commands.get(who) else {
             return Err(format!("there is no command {}", letter(who)));
         };
-        let dispatch = self.bus(*seat).dispatch_any(Contest::KEY, command.clone());
+        let dispatch = self.bus(seat).dispatch_any(Contest::KEY, command.clone());
         let dispatch = dispatch.command_id(letter(who));
-        if let Some(under_way) = self.under_way.get_mut(who) {
-            *under_way = Some(dispatch.into_future());
+        let mut sent = Sent {
+            seat,
+            dispatch: dispatch.into_future(),
+            answer: None,
+        };
+        sent.poll();
+        match sent.answer {
+            Some(_) => Ok(sent),
+            None => self.waits(who, seat).map(|()| sent),
         }
-        self.poll(who)
+    }
+
+    /// Nothing but the store is waited for, or the schedule would wait for ever.
+    fn waits(&self, who: usize, seat: usize) -> Result<(), String> {
+        let happened = self.stage.happened();
+        match happened.seats.get(seat).and_then(|seat| seat.waiting) {
+            Some(_) => Ok(()),
+            None => Err(format!("{} waits for something else", letter(who))),
+        }
     }
 
     fn bus(&self, seat: usize) -> CommandBus {
@@ -208,44 +248,10 @@ impl<'a> Run<'a> {
         CommandBus::with(seen, options)
     }
 
-    fn poll(&mut self, who: usize) -> Result<(), String> {
-        let under_way = self.under_way.get_mut(who);
-        let Some((slot, future)) = under_way.and_then(|slot| {
-            let future = slot.take()?;
-            Some((slot, future))
-        }) else {
-            return Ok(());
-        };
-        let mut future = future;
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Ready(answer) => {
-                if let Some(place) = self.answers.get_mut(who) {
-                    *place = Some(answer);
-                }
-                Ok(())
-            }
-            Poll::Pending => {
-                *slot = Some(future);
-                let happened = self.stage.happened();
-                let seat = self
-                    .seats
-                    .get(who)
-                    .and_then(|seat| happened.seats.get(*seat));
-                match seat.and_then(|seat| seat.waiting) {
-                    Some(_) => Ok(()),
-                    None => Err(format!("{} waits for something else", letter(who))),
-                }
-            }
-        }
-    }
-
     /// Where it stands, in short.
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        std::hash::Hash::hash(&self.faults, &mut hasher);
+        self.faults.hash(&mut hasher);
         self.stage.happened().digest(hasher)
     }
 

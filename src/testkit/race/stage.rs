@@ -42,7 +42,7 @@ pub(super) struct Seat {
     who: usize,
     stands: Stands,
     /// How often it was sent before: it crashed that often.
-    pub(super) life: u32,
+    life: u32,
     /// What it stands at the door for.
     pub(super) waiting: Option<Call>,
     let_in: Option<Way>,
@@ -59,7 +59,7 @@ pub(super) struct Seat {
 
 /// Whether a life of a command is still to be heard of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Stands {
+pub(super) enum Stands {
     #[default]
     Alive,
     /// Its caller is gone, and its append is still under way.
@@ -136,10 +136,10 @@ pub(super) enum Did {
     },
     /// The answer to what it did last was lost.
     Unheard,
-    /// It was gone, and is sent again.
-    Crashed,
-    /// The same, and its append is still under way.
-    CrashedUnderWay,
+    /// It was gone, and is sent again. What it was appending is gone too, or under way.
+    Crashed {
+        stands: Stands,
+    },
     /// What its caller was told.
     Answered,
 }
@@ -177,9 +177,9 @@ impl Happened {
         }
     }
 
-    /// Begins another life of a command, which knows nothing of the one before. Answers its
-    /// seat. What that one is appending may still be under way.
-    pub(super) fn revive(&mut self, seat: usize, under_way: bool) -> usize {
+    /// Begins another life of a command, which knows nothing of the one before, and says how
+    /// that one stands. Answers the seat of the new one.
+    pub(super) fn revive(&mut self, seat: usize, stands: Stands) -> usize {
         let Some(gone) = self.seats.get_mut(seat) else {
             return seat;
         };
@@ -188,17 +188,10 @@ impl Happened {
             life: gone.life + 1,
             ..Seat::default()
         };
-        let did = match under_way {
-            true => Did::CrashedUnderWay,
-            false => Did::Crashed,
-        };
-        gone.stands = match under_way {
-            true => Stands::Late,
-            false => Stands::Gone,
-        };
+        gone.stands = stands;
         self.seats.push(next);
         let next = self.seats.len() - 1;
-        self.step(next, did);
+        self.step(next, Did::Crashed { stands });
         next
     }
 

@@ -1,23 +1,24 @@
 //! How a race that ended wrong is told: numbered steps, the state after each, the serial
 //! orders that were tried, and the line that runs the schedule alone.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::ending::{Ending, Fate, list, told as events_told};
 use super::explore::Found;
 use super::judge::Wrong;
 use super::schedule::letter;
 use super::serial::Tried;
-use super::stage::{Did, Step};
+use super::stage::{Did, Stands, Step};
 use super::{Contest, Mishap};
 use crate::domain::AnyEvent;
+use crate::testkit::told::named;
 use crate::version::Version;
 
 /// Events that are told of what was given.
 const GIVEN_MAX: usize = 20;
 
-impl std::fmt::Display for Fate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TookEffect(events) => write!(f, "accepted with {}", events_told(events)),
             Self::Nothing => f.write_str("told that nothing is left to do"),
@@ -30,27 +31,43 @@ impl std::fmt::Display for Fate {
 }
 
 pub(super) fn tell(contest: &Contest, found: &Found) -> Mishap {
-    let wrong = flat(&headline(contest, &found.wrong));
-    let schedule = found.schedule.to_string();
-    let mut story = format!("{wrong}\n\n");
-    cast(&mut story, contest, found.ending.as_ref());
-    if let Some(ending) = &found.ending {
-        steps(&mut story, contest, ending);
+    let ending = found.ending.as_ref();
+    let mut told = String::new();
+    if let Some(ending) = ending {
+        steps(&mut told, contest, ending);
         if let Wrong::Serial { tried } = &found.wrong {
-            orders(&mut story, tried);
+            orders(&mut told, tried);
         }
     }
-    if found.drawn {
-        let _ = writeln!(story, "\n  drawn at random, seed {}", contest.seed);
-    }
-    let _ = write!(
-        story,
-        "\n  keep it as a test of its own, with what is given and sent here:\n  .schedule({schedule:?}).check();\n"
-    );
     Mishap {
-        wrong,
-        schedule,
-        story,
+        wrong: flat(&headline(contest, &found.wrong)),
+        schedule: found.schedule.to_string(),
+        cast: cast(contest, ending),
+        steps: told,
+        seed: found.drawn.then_some(contest.seed),
+    }
+}
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            wrong,
+            schedule,
+            cast,
+            steps,
+            seed,
+        } = self;
+        if cast.is_empty() {
+            return f.write_str(wrong);
+        }
+        write!(f, "{wrong}\n\n{cast}\n{steps}")?;
+        if let Some(seed) = seed {
+            writeln!(f, "\n  drawn at random, seed {seed}")?;
+        }
+        writeln!(
+            f,
+            "\n  keep it as a test of its own, with what is given and sent here:\n  .schedule({schedule:?}).check();"
+        )
     }
 }
 
@@ -67,13 +84,16 @@ fn headline(contest: &Contest, wrong: &Wrong) -> String {
         Wrong::Policy { who, why } => format!("{} did what it does not declare: {why}", name(*who)),
         Wrong::Twice { who } => format!("{} took effect twice", name(*who)),
         Wrong::Untrue { who, why } => format!("{} was told what is not so: {why}", name(*who)),
+        Wrong::Failed { who, why } => format!("{} has no answer: {why}", name(*who)),
         Wrong::Serial { .. } => "the race ends as no serial order does".to_owned(),
         Wrong::Unanswered { why } => format!("the race cannot be judged: {why}"),
     }
 }
 
 /// Who takes part, and what was there before.
-fn cast(story: &mut String, contest: &Contest, ending: Option<&Ending>) {
+fn cast(contest: &Contest, ending: Option<&Ending>) -> String {
+    let mut told = String::new();
+    let story = &mut told;
     if contest.given.is_empty() {
         line(story, "given", "nothing");
     }
@@ -92,15 +112,12 @@ fn cast(story: &mut String, contest: &Contest, ending: Option<&Ending>) {
         line(story, "", &state(ending, ending.given));
     }
     for (who, command) in contest.commands.iter().enumerate() {
-        let payload = match command.probed().payload() {
-            serde_json::Value::Null => String::new(),
-            payload => format!(" {payload}"),
-        };
         let policy = command.probed().policy();
-        let told = format!("{}{payload}, declared to {policy}", command.name());
-        line(story, &letter(who).to_string(), &told);
+        let told = named(command.name(), &command.probed().payload());
+        let said = format!("{told}, declared to {policy}");
+        line(story, &letter(who).to_string(), &said);
     }
-    story.push('\n');
+    told
 }
 
 fn line(story: &mut String, label: &str, text: &str) {
@@ -153,10 +170,12 @@ fn told(contest: &Contest, ending: &Ending, step: &Step) -> String {
         }
         Did::Refused { code } => format!("appends, and is refused: {code}"),
         Did::Unheard => "is not told: the answer is lost".to_owned(),
-        Did::CrashedUnderWay => {
-            "crashes while its append is under way, and is sent again under its id".to_owned()
+        Did::Crashed {
+            stands: Stands::Late,
+        } => "crashes while its append is under way, and is sent again under its id".to_owned(),
+        Did::Crashed { .. } => {
+            "crashes, has heard nothing, and is sent again under its id".to_owned()
         }
-        Did::Crashed => "crashes, has heard nothing, and is sent again under its id".to_owned(),
         Did::Answered => {
             let answer = ending.answers.get(step.who);
             format!("is answered: {}", answer.map_or("", |answer| &answer.told))

@@ -13,6 +13,7 @@ use crate::command::{Command, DispatchOptions, Seen};
 use crate::conflict::changed_fields;
 use crate::domain::error::chain;
 use crate::event::NewEvent;
+use crate::testkit::told::named;
 
 /// An event by its type and its JSON.
 #[derive(PartialEq)]
@@ -42,11 +43,7 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.event_type)?;
-        match &self.payload {
-            Value::Null => Ok(()),
-            payload => write!(f, " {payload}"),
-        }
+        f.write_str(&named(&self.event_type, &self.payload))
     }
 }
 
@@ -58,11 +55,8 @@ pub(super) fn list(events: &[Told]) -> String {
 
 /// A command in one line.
 pub(super) fn command<C: Command>(command: &C, id: Option<&str>) -> String {
-    let mut told = caught(|| command.name().to_owned()).unwrap_or_default();
-    match json(command) {
-        None | Some(Value::Null) => {}
-        Some(payload) => told.push_str(&format!(" {payload}")),
-    }
+    let name = caught(|| command.name().to_owned()).unwrap_or_default();
+    let mut told = named(name, &json(command).unwrap_or_default());
     if let Some(id) = id {
         told.push_str(&format!(", sent as {id:?}"));
     }

@@ -282,6 +282,30 @@ fn a_story_tells_who_found_its_own_and_who_was_refused() {
     assert!(story.contains("and is refused: it requires New"), "{story}");
 }
 
+#[derive(Serialize)]
+struct Boom;
+
+impl Command for Boom {
+    type Aggregate = Counter;
+    type Rejection = Infallible;
+    const NAME: &'static str = "boom";
+    const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
+
+    fn decide(&self, counter: &Counter) -> Result<Vec<CounterEvent>, Infallible> {
+        assert!(counter.count == 0, "only once");
+        Ok(vec![by(1)])
+    }
+}
+
+#[test]
+fn a_command_that_panics_has_no_answer_and_is_named() {
+    let race = race::<Counter>().command(Boom).command(One).faults_max(0);
+    assert_eq!(
+        race.explore().unwrap_err().wrong,
+        "A (boom) has no answer: the command boom cannot be decided: user code panicked: only once"
+    );
+}
+
 #[test]
 fn what_user_code_says_is_no_line_of_the_story() {
     let say = race::<Lines>().command(Say);
