@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::aggregate::Aggregate;
 use crate::caught::caught;
-use crate::domain::probe::LiveState;
+use crate::domain::probe::{LiveState, ProbedAggregate};
 
 type Same = dyn Fn(&LiveState, &LiveState) -> bool + Send + Sync;
 
@@ -22,6 +24,23 @@ impl Equality {
                 _ => false,
             }
         })))
+    }
+
+    /// Whether a state is the one that was recorded as this JSON. The user's word is asked of
+    /// what the JSON is read as; without it, the JSON itself must be the same, also where
+    /// reading it would fill in what is not there.
+    pub(super) fn is_recorded(
+        &self,
+        aggregate: &dyn ProbedAggregate,
+        state: &LiveState,
+        recorded: &Value,
+    ) -> bool {
+        match &self.0 {
+            Some(_) => aggregate
+                .read_state(recorded)
+                .is_ok_and(|recorded| self.holds(state, &recorded)),
+            None => state.json() == *recorded,
+        }
     }
 
     /// Whether it can tell this state from another: by JSON only where it has one.

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 
 use annalist::testkit::laws::proptest::prelude::*;
 use annalist::testkit::laws::{Law, check, laws};
-use annalist::{Aggregate, Command, Domain, OnConflict};
+use annalist::{Aggregate, Command, Domain, NewEvent, OnConflict};
 use insta::assert_snapshot;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 
 use crate::account::{self, Account, AccountEvent};
 use crate::{broken, seats};
@@ -229,6 +230,29 @@ fn equality_is_the_users_where_json_is_not() {
     ));
     let equal = laws(&domain).equal::<Tags>(|one, other| one == other);
     equal.hunt().unwrap();
+}
+
+#[test]
+fn what_was_recorded_is_compared_as_the_user_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let domain = Domain::new().command::<Tag>();
+    let tags = || {
+        let equal = laws(&domain).equal::<Tags>(|one, other| one == other);
+        equal.cases(100).seed(1).fixtures(folder.path())
+    };
+    tags().recording().check();
+    for _ in 0..10 {
+        tags().hunt().unwrap();
+    }
+    let stored = NewEvent::json("Tagged", &json!({ "tag": 7 })).unwrap();
+    let more = NewEvent::json("Tagged", &json!({ "tag": 8 })).unwrap();
+    let both = || [stored.clone(), more.clone()];
+    let is = |tags: &[u8]| json!({ "tags": tags });
+    for order in [[7, 8], [8, 7]] {
+        tags().recorded::<Tags>(both(), is(&order)).hunt().unwrap();
+    }
+    let lost = tags().recorded::<Tags>(both(), is(&[7]));
+    assert_eq!(broken(&lost).law, Law::Recorded);
 }
 
 #[test]

@@ -34,8 +34,17 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, HuntError> {
     }
 }
 
+/// Writes a file whole, or leaves the one that is there: it may hold what was recorded long
+/// ago, and nobody can record it once more.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), HuntError> {
-    make_folder(path).and_then(|()| fs::write(path, text).map_err(|error| failed(path, &error)))
+    make_folder(path)?;
+    // A name of its own, where two tests record at once.
+    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = fs::write(&aside, text).and_then(|()| fs::rename(&aside, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&aside);
+        failed(path, &error)
+    })
 }
 
 pub(super) fn append(path: &Path, line: &str) -> Result<(), HuntError> {

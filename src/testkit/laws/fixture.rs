@@ -101,7 +101,9 @@ fn differs(kin: &Kin, category: &str, history: &History) -> Option<(usize, Breac
         let stored = recorded.stored();
         let reading = stored.and_then(|stored| read(kin, &before, &stored));
         match reading {
-            Ok(reading) if reading.state.json() == recorded.state => before = reading.state,
+            Ok(reading) if kin.is_recorded(&reading.state, &recorded.state) => {
+                before = reading.state;
+            }
             other => {
                 return Some((
                     number + 1,
@@ -218,10 +220,10 @@ impl Inline {
                 }
             }
         }
-        let now = state.json();
-        if now == self.state {
+        if kin.is_recorded(&state, &self.state) {
             return Ok(());
         }
+        let now = state.json();
         lines.push(("recorded", self.state.to_string()));
         lines.push(("now", now.to_string()));
         lines.extend(story::differ(("recorded", &self.state), ("now", &now)));

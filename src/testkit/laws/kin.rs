@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::aggregate::Aggregate;
 use crate::domain::Domain;
 use crate::domain::probe::{LiveState, ProbedAggregate, Unanswered};
@@ -47,6 +49,11 @@ impl Kin {
             initial: aggregate.initial()?,
             equal: equalities.of(category),
         })
+    }
+
+    /// Whether a state is the one that was recorded.
+    pub(super) fn is_recorded(&self, state: &LiveState, recorded: &Value) -> bool {
+        self.equal.is_recorded(self.aggregate, state, recorded)
     }
 
     pub(super) fn same(&self, one: &LiveState, other: &LiveState) -> bool {
