@@ -2,17 +2,14 @@
 
 use super::findings::{Breach, Findings};
 use super::law::Law;
-use super::scene::{Conflict, Scene, Stumble, fold, invariants};
+use super::scene::{Conflict, Stumble, fold, invariants};
 use super::story;
-use crate::conflict::Policy;
 use crate::domain::probe::LiveState;
 
-pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings<'_>) -> Result<(), Box<Stumble>> {
-    let declared = |conflict: &Conflict<'_>| conflict.mine.command.probed().policy();
-    let conflict = scene.conflict()?;
-    let Some(conflict) = conflict.filter(|conflict| declared(conflict) == Policy::Commute) else {
-        return Ok(());
-    };
+pub(super) fn check(
+    conflict: &Conflict<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<(), Box<Stumble>> {
     if conflict.clashes()? {
         return Ok(());
     }
@@ -22,10 +19,10 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings<'_>) -> Result<()
         return Ok(());
     }
     let command = &conflict.mine.command;
-    let refused = accepted(&conflict, &commuted);
+    let refused = accepted(conflict, &commuted);
     findings.say(Law::CommuteAccepted, command, refused);
     let other = fold(&conflict.mine.after, &conflict.unseen)?;
-    let differs = order(&conflict, &commuted, &other);
+    let differs = order(conflict, &commuted, &other);
     findings.say(Law::CommuteOrder, command, differs);
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! The hunt: what is recorded, what was found before, and then new cases, one after
 //! another, until a law is broken or none was.
 
-use std::path::Path;
-
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
 
@@ -247,9 +245,11 @@ impl<'a> Hunt<'a> {
 
     fn keep(&self, found: CounterExample) -> HuntError {
         let keeps = self.settings.keeps_regressions && self.files == Files::Written;
-        let folder = self.settings.regressions.as_deref().filter(|_| keeps);
-        let kept = |folder: &Path| regressions::keep(folder, found.clone());
-        HuntError::Broken(Box::new(folder.map_or_else(|| found.clone(), kept)))
+        let found = match &self.settings.regressions {
+            Some(folder) if keeps => regressions::keep(folder, found),
+            _ => found,
+        };
+        HuntError::Broken(Box::new(found))
     }
 }
 

@@ -5,21 +5,15 @@ use super::findings::{Breach, Exceptions, Findings};
 use super::kin::Kin;
 use super::law::Law;
 use super::race::{self, Racing};
-use super::scene::{Scene, Stumble};
+use super::scene::{Conflict, Scene, Stumble};
 use super::{commute, merge, redecide, same, stored};
+use crate::conflict::Policy;
 
-type Check = fn(&Scene<'_>, &mut Findings<'_>) -> Result<(), Box<Stumble>>;
+type Laws = fn(&Scene<'_>, &mut Findings<'_>) -> Result<(), Box<Stumble>>;
 
-/// In the order in which they are told: what is not the same twice explains the rest. A
-/// race comes after these, in [`judge`], and only where nothing else is wrong.
-const CHECKS: &[Check] = &[
-    same::check,
-    stored::check,
-    commute::check,
-    redecide::check,
-    merge::check,
-    merge::check_order,
-];
+/// What holds of every case, in the order in which it is told: what is not the same twice
+/// explains the rest.
+const ALWAYS: &[Laws] = &[same::check, stored::check];
 
 /// A case with what became of it.
 pub(super) struct Judged<'a> {
@@ -53,16 +47,25 @@ pub(super) fn judge<'a>(
     match stumble {
         Some(stumble) => findings.stumbled(&stumble, &case.mine),
         None => {
-            let stumbles = CHECKS
-                .iter()
-                .filter_map(|check| check(&scene, &mut findings).err());
-            for stumble in stumbles.collect::<Vec<_>>() {
-                findings.stumbled(&stumble, &case.mine);
+            for check in ALWAYS {
+                if let Err(stumble) = check(&scene, &mut findings) {
+                    findings.stumbled(&stumble, &case.mine);
+                }
             }
-            // It was asked, and answered.
+            let conflict = scene.conflict().and_then(|conflict| {
+                conflict
+                    .iter()
+                    .try_for_each(|conflict| declared(conflict, &mut findings))?;
+                Ok(conflict)
+            });
+            // What was asked has answered, or it is told what has not.
+            if let Err(stumble) = &conflict {
+                findings.stumbled(stumble, &case.mine);
+            }
             findings.say(Law::Panics, &case.mine, None);
-            if findings.breaches.is_empty() {
-                race::check(&scene, racing, exceptions, &mut findings);
+            // A race comes last, and only where nothing else is wrong.
+            if let (Ok(conflict), true) = (&conflict, findings.breaches.is_empty()) {
+                race::check(&scene, conflict.as_ref(), racing, exceptions, &mut findings);
             }
         }
     }
@@ -73,5 +76,15 @@ pub(super) fn judge<'a>(
         scene,
         breaches,
         spoke,
+    }
+}
+
+/// What a command promises by its policy.
+fn declared(conflict: &Conflict<'_>, findings: &mut Findings<'_>) -> Result<(), Box<Stumble>> {
+    match conflict.mine.command.probed().policy() {
+        Policy::Surface => Ok(()),
+        Policy::Commute => commute::check(conflict, findings),
+        Policy::Redecide => redecide::check(conflict, findings),
+        Policy::Merge => merge::check(conflict, findings),
     }
 }

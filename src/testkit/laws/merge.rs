@@ -6,7 +6,7 @@ use super::findings::{Breach, Findings};
 use super::law::Law;
 use super::scene::{Conflict, Scene, Stumble, field, fold, invariants};
 use super::story;
-use crate::conflict::{Policy, changed_fields};
+use crate::conflict::changed_fields;
 use crate::domain::probe::{LiveEvent, LiveState};
 
 /// What a merge came to.
@@ -19,28 +19,34 @@ struct Merged<'a> {
     merged: Value,
 }
 
-pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings<'_>) -> Result<(), Box<Stumble>> {
-    let Some(conflict) = scene.conflict()? else {
-        return Ok(());
-    };
-    let command = &conflict.mine.command;
-    if command.probed().policy() != Policy::Merge {
-        return Ok(());
+pub(super) fn check(
+    conflict: &Conflict<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<(), Box<Stumble>> {
+    let merged = merged(conflict, conflict.current, &conflict.unseen)?;
+    if let Ok((events, after)) = &merged {
+        kept(conflict, events, after, findings)?;
     }
-    let answer = conflict.merge(conflict.current, &conflict.unseen)?;
-    let Some(Ok(events)) = &answer else {
-        return Ok(());
-    };
-    let after = fold(conflict.current, events)?;
+    order(conflict, &merged, findings)
+}
+
+/// What was merged is allowed, and has what both sides did.
+fn kept(
+    conflict: &Conflict<'_>,
+    events: &[LiveEvent],
+    after: &LiveState,
+    findings: &mut Findings<'_>,
+) -> Result<(), Box<Stumble>> {
+    let command = &conflict.mine.command;
     let merged = Merged {
-        conflict: &conflict,
+        conflict,
         events,
         base: conflict.base.json(),
         own: conflict.mine.after.json(),
         current: conflict.current.json(),
         merged: after.json(),
     };
-    let broken = invariants(&after)?.err();
+    let broken = invariants(after)?.err();
     let broken = broken.map(|why| {
         let but = format!("an invariant is broken: {why}");
         merged.breach(
@@ -177,23 +183,17 @@ fn alike(one: &Value, other: &Value) -> bool {
 }
 
 /// Two others that are independent may come in either order.
-pub(super) fn check_order(
-    scene: &Scene<'_>,
+fn order(
+    conflict: &Conflict<'_>,
+    one: &MergedTo,
     findings: &mut Findings<'_>,
 ) -> Result<(), Box<Stumble>> {
-    let Some(conflict) = scene.conflict()? else {
-        return Ok(());
-    };
-    let command = &conflict.mine.command;
-    if command.probed().policy() != Policy::Merge {
-        return Ok(());
-    }
+    let (command, scene) = (&conflict.mine.command, conflict.scene);
     let Some((current, unseen)) = swapped(scene)? else {
         return Ok(());
     };
-    let one = merged(&conflict, conflict.current, &conflict.unseen)?;
-    let other = merged(&conflict, &current, &unseen)?;
-    let same = match (&one, &other) {
+    let other = merged(conflict, &current, &unseen)?;
+    let same = match (one, &other) {
         (Ok((_, one)), Ok((_, other))) => scene.kin.same(one, other),
         (Err(_), Err(_)) => true,
         _ => false,
@@ -205,7 +205,7 @@ pub(super) fn check_order(
             command.name()
         ),
         lines: vec![
-            ("merged", told(&one)),
+            ("merged", told(one)),
             ("but", format!("after {}", story::events(&unseen))),
             ("", told(&other)),
         ],

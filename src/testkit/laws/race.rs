@@ -4,7 +4,7 @@
 
 use super::findings::{Breach, Exceptions, Findings};
 use super::law::Law;
-use super::scene::Scene;
+use super::scene::{Conflict, Scene};
 use crate::testkit::race::{Contest, Mishap, raced};
 
 /// Whether a case is raced too. It takes as long as ten cases that are not, or a hundred.
@@ -24,11 +24,17 @@ const RUNS_MAX: u64 = 64;
 
 pub(super) fn check(
     scene: &Scene<'_>,
+    conflict: Option<&Conflict<'_>>,
     racing: Racing,
     exceptions: &Exceptions,
     findings: &mut Findings<'_>,
 ) {
-    if racing == Racing::Never || (racing == Racing::Contested && !is_contested(scene)) {
+    let is_due = match racing {
+        Racing::Always => true,
+        Racing::Contested => conflict.is_some_and(is_contested),
+        Racing::Never => false,
+    };
+    if !is_due {
         return;
     }
     let Some(mine) = &scene.mine else {
@@ -62,16 +68,9 @@ pub(super) fn check(
 
 /// Two commands whose order matters to the one that came later. Of three, each race takes
 /// too long to look for more of them.
-fn is_contested(scene: &Scene<'_>) -> bool {
-    if scene.theirs.len() != 1 {
-        return false;
-    }
-    match scene.conflict() {
-        Ok(Some(conflict)) => {
-            !matches!(&conflict.again, Ok(again) if *again == conflict.mine.events)
-        }
-        _ => false,
-    }
+fn is_contested(conflict: &Conflict<'_>) -> bool {
+    let same = matches!(&conflict.again, Ok(again) if *again == conflict.mine.events);
+    conflict.scene.theirs.len() == 1 && !same
 }
 
 fn told(mishap: &Mishap, theirs: usize) -> Breach {

@@ -3,31 +3,30 @@
 
 use super::findings::{Breach, Findings};
 use super::law::Law;
-use super::scene::{Conflict, Scene, Stumble, fold, invariants};
+use super::scene::{Conflict, Stumble, fold, invariants};
 use super::story;
 use crate::aggregate::Violation;
-use crate::conflict::Policy;
 use crate::domain::probe::{LiveEvent, LiveState};
 
-pub(super) fn check(scene: &Scene<'_>, findings: &mut Findings<'_>) -> Result<(), Box<Stumble>> {
-    let Some(conflict) = scene.conflict()? else {
-        return Ok(());
-    };
-    let command = &conflict.mine.command;
-    if command.probed().policy() != Policy::Redecide || conflict.clashes()? {
+pub(super) fn check(
+    conflict: &Conflict<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<(), Box<Stumble>> {
+    if conflict.clashes()? {
         return Ok(());
     }
+    let (command, kin) = (&conflict.mine.command, conflict.scene.kin);
     let Ok(events) = &conflict.again else {
         return Ok(());
     };
     let after = fold(conflict.current, events)?;
     let broken = invariants(&after)?.err();
-    let broken = broken.map(|why| breaks(&conflict, events, &after, &why));
+    let broken = broken.map(|why| breaks(conflict, events, &after, &why));
     findings.say(Law::RedecideInvariants, command, broken);
-    let changed = !scene.kin.same(conflict.base, &conflict.mine.after);
+    let changed = !kin.same(conflict.base, &conflict.mine.after);
     if changed && *events == conflict.mine.events {
-        let again = scene.kin.same(conflict.current, &after);
-        let repeated = again.then(|| repeats(&conflict, events));
+        let again = kin.same(conflict.current, &after);
+        let repeated = again.then(|| repeats(conflict, events));
         findings.say(Law::RedecideRepeats, command, repeated);
     }
     Ok(())

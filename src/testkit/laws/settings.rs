@@ -1,6 +1,7 @@
 //! How many cases, from which seed, kept where: what the caller says, else the environment,
 //! else the default.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use super::error::HuntError;
@@ -39,14 +40,8 @@ impl Said {
         &self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Settings, HuntError> {
-        let cases = number(&variable, "ANNALIST_CASES", "it takes a number from 1 on")?;
-        if cases == Some(0) {
-            return Err(HuntError::Setting {
-                name: "ANNALIST_CASES",
-                value: "0".to_owned(),
-                expected: "it takes a number from 1 on",
-            });
-        }
+        let cases: Option<NonZeroU32> =
+            number(&variable, "ANNALIST_CASES", "it takes a number from 1 on")?;
         let seed = number(
             &variable,
             "ANNALIST_SEED",
@@ -68,7 +63,11 @@ impl Said {
         let crate_folder = variable("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let within = |name| crate_folder.as_ref().map(|folder| folder.join(name));
         Ok(Settings {
-            cases: self.cases.or(cases).unwrap_or(CASES).max(1),
+            cases: self
+                .cases
+                .or(cases.map(NonZeroU32::get))
+                .unwrap_or(CASES)
+                .max(1),
             seed: self.seed.or(seed).unwrap_or_else(|| fastrand::u64(..)),
             fixtures: self
                 .fixtures
