@@ -2,11 +2,8 @@
 //!
 //! Nothing here waits for longer than [`PATIENCE`], and no child outlives its handle.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
 use annalist::{FencingToken, Position, Receipt, Version};
@@ -14,12 +11,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Name, Rules};
+use crate::worker::Process;
 
 /// The variable of the environment that makes this binary a worker.
 pub(crate) const SPEC: &str = "ANNALIST_PROCESS";
-
-/// What a worker's lines begin with, among what the test harness prints.
-pub(crate) const MARK: &str = "> ";
 
 /// How long a worker may say nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,40 +119,16 @@ pub(crate) struct Figures {
 }
 
 /// A running worker.
-pub(crate) struct Worker {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<Line>,
-}
+pub(crate) struct Worker(Process<Line>);
 
 impl Worker {
     pub(crate) fn start(spec: &Spec) -> Self {
-        let binary = std::env::current_exe().expect("this binary");
-        let mut process = Command::new(binary)
-            .args(["--exact", "worker", "--ignored", "--nocapture"])
-            .env(SPEC, serde_json::to_string(spec).expect("JSON"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let stdin = process.stdin.take();
-        let stdout = process.stdout.take().expect("its output");
-        let (said, lines) = channel();
-        thread::spawn(move || listen(stdout, &said));
-        Self {
-            process,
-            stdin,
-            lines,
-        }
+        Self(Process::start(SPEC, spec, PATIENCE))
     }
 
     /// The next line; none when the process has ended.
     pub(crate) fn line(&self) -> Option<Line> {
-        match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("a worker said nothing for {PATIENCE:?}"),
-        }
+        self.0.line()
     }
 
     /// The next commit that was answered, for a worker that goes on until it is told.
@@ -173,8 +144,7 @@ impl Worker {
 
     /// Lets a process begin, or a reader read on.
     pub(crate) fn go(&mut self) {
-        let stdin = self.stdin.as_mut().expect("not stopped yet");
-        writeln!(stdin, "go").expect("the worker listens");
+        self.0.go();
     }
 
     /// Waits until the process has opened the store.
@@ -187,55 +157,28 @@ impl Worker {
     /// Stops the process where it is, or lets it continue.
     pub(crate) fn signal(&self, signal: &str) {
         let mut kill = Command::new("sh");
-        kill.args(["-c", &format!("kill -{signal} {}", self.process.id())]);
+        kill.args(["-c", &format!("kill -{signal} {}", self.0.child.id())]);
         assert!(kill.status().expect("a shell").success());
     }
 
     /// Kills the process, and answers what it was still heard saying.
     pub(crate) fn kill(mut self) -> Vec<Line> {
-        self.process.kill().expect("a process to kill");
-        self.process.wait().expect("its end");
+        self.0.child.kill().expect("a process to kill");
+        self.0.child.wait().expect("its end");
         std::iter::from_fn(|| self.line()).collect()
     }
 
     /// Lets the process finish what it has begun, and answers what it said.
     pub(crate) fn stop(mut self) -> Vec<Line> {
-        drop(self.stdin.take());
+        self.0.end_input();
         self.finish()
     }
 
     /// Waits until the process is through, and answers what it said.
     pub(crate) fn finish(mut self) -> Vec<Line> {
         let lines: Vec<_> = std::iter::from_fn(|| self.line()).collect();
-        let status = self.process.wait().expect("its end");
-        assert!(status.success(), "a worker failed: {status}");
+        self.0.ended();
         assert!(matches!(lines.last(), Some(Line::Done(_))), "{lines:?}");
         lines
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // It may have ended long ago; what is left to do is not to leave it running.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Passes on every whole line. One that a kill cut off was never said.
-fn listen(stdout: ChildStdout, said: &Sender<Line>) {
-    let mut stdout = BufReader::new(stdout);
-    let mut line = Vec::new();
-    while stdout.read_until(b'\n', &mut line).expect("its output") > 0 {
-        let text = str::from_utf8(&line).expect("text");
-        if let Some(json) = text.strip_prefix(MARK)
-            && text.ends_with('\n')
-            && said
-                .send(serde_json::from_str(json).expect("a line of a worker"))
-                .is_err()
-        {
-            return;
-        }
-        line.clear();
     }
 }

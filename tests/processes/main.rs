@@ -32,6 +32,8 @@ mod log_bound;
 mod plan;
 mod shared;
 mod work;
+#[path = "../worker/mod.rs"]
+mod worker;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -45,8 +47,8 @@ use tempfile::TempDir;
 #[test]
 #[ignore = "the other tests start it in processes of their own"]
 fn worker() {
-    if let Ok(spec) = std::env::var(child::SPEC) {
-        work::run(&serde_json::from_str(&spec).expect("a spec"));
+    if let Some(spec) = worker::spec(child::SPEC) {
+        work::run(&spec);
     }
 }
 

@@ -15,17 +15,15 @@ use annalist::{
 };
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt};
-use serde_json::to_string;
 use tokio::runtime::Builder;
 
-use crate::child::{Ack, Figures, Line, MARK, Role, Spec};
+use crate::child::{Ack, Figures, Line, Role, Spec};
 use crate::leases;
 use crate::plan::{Dice, Keys, Name, Planned};
+use crate::worker;
 
 /// Runs the role that the parent gave.
 pub(crate) fn run(spec: &Spec) {
-    // The harness leaves its own line unfinished.
-    println!();
     say(&Line::Opening);
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -61,7 +59,7 @@ pub(crate) fn run(spec: &Spec) {
 
 /// One line, whole, as soon as it is true.
 pub(crate) fn say(line: &Line) {
-    println!("{MARK}{}", to_string(line).expect("JSON"));
+    worker::say(line);
 }
 
 async fn load(

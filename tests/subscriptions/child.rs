@@ -1,10 +1,7 @@
 //! A worker process: what it is told, what it does, and how its parent hears of it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
 
 use annalist::store::sqlite::SqliteOptions;
@@ -13,13 +10,11 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 
+use crate::worker::{self, Process};
 use crate::{PATIENCE, ends, processes, stalled};
 
 /// The variable of the environment that makes this binary a worker.
 const SPEC: &str = "ANNALIST_FEED_WORKER";
-
-/// What a worker's lines begin with, among what the test harness prints.
-const MARK: &str = "> ";
 
 /// What a worker process is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,19 +42,16 @@ pub(crate) enum Role {
 }
 
 pub(crate) fn spec() -> Option<Spec> {
-    let spec = std::env::var(SPEC).ok()?;
-    Some(serde_json::from_str(&spec).expect("a spec"))
+    worker::spec(SPEC)
 }
 
 /// Says a number to the parent.
 pub(crate) fn say(number: u64) {
-    println!("{MARK}{number}");
+    worker::say(&number);
 }
 
 /// Runs the role that the parent gave.
 pub(crate) fn run(spec: &Spec) {
-    // The harness leaves its own line unfinished.
-    println!();
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -112,38 +104,12 @@ async fn follow(store: &Store) {
     }
 }
 
-/// A running worker. It does not outlive its handle.
-pub(crate) struct Worker {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    said: Receiver<u64>,
-}
+/// A running worker, which says numbers.
+pub(crate) struct Worker(Process<u64>);
 
 impl Worker {
     pub(crate) fn start(spec: &Spec) -> Self {
-        let binary = std::env::current_exe().expect("this binary");
-        let mut process = Command::new(binary)
-            .args(["--exact", "worker", "--ignored", "--nocapture"])
-            .env(SPEC, serde_json::to_string(spec).expect("JSON"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let stdin = process.stdin.take();
-        let stdout = BufReader::new(process.stdout.take().expect("its output"));
-        let (sender, said) = channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if let Some(number) = line.strip_prefix(MARK) {
-                    let _ = sender.send(number.parse().expect("a number"));
-                }
-            }
-        });
-        Self {
-            process,
-            stdin,
-            said,
-        }
+        Self(Process::start(SPEC, spec, PATIENCE))
     }
 
     /// The same, once it has opened the store.
@@ -155,27 +121,17 @@ impl Worker {
 
     /// The next number that it says.
     pub(crate) fn hear(&self) -> u64 {
-        self.said.recv_timeout(PATIENCE).expect("a number in time")
+        self.0.line().expect("a number, and no end")
     }
 
     /// Lets it begin.
     pub(crate) fn go(&mut self) {
-        let stdin = self.stdin.as_mut().expect("not stopped yet");
-        writeln!(stdin, "go").expect("the worker listens");
+        self.0.go();
     }
 
     /// Waits for its end, having told it that there is no more to come.
     pub(crate) fn finish(mut self) {
-        drop(self.stdin.take());
-        let status = self.process.wait().expect("its end");
-        assert!(status.success(), "a worker failed: {status}");
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // It may have ended long ago; what is left to do is not to leave it running.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.end_input();
+        self.0.ended();
     }
 }

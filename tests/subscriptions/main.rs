@@ -33,6 +33,8 @@ mod random;
 mod shared;
 mod stalled;
 mod wakes;
+#[path = "../worker/mod.rs"]
+mod worker;
 
 use std::path::PathBuf;
 use std::time::Duration;
