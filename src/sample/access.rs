@@ -52,11 +52,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
             false => self.drawing.place.index(self.next),
         };
         self.next += 1;
-        let item = Drawing {
-            place: &place,
-            ..self.drawing
-        };
-        item.read(seed).map(Some)
+        self.drawing.at(&place).read(seed).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -80,8 +76,7 @@ impl<'r> Entries<'r> {
         place: &Place<'_>,
         seed: S,
     ) -> Result<S::Value, Refusal> {
-        let run = self.drawing.run;
-        Drawing { run, place }.read(seed)
+        self.drawing.at(place).read(seed)
     }
 }
 
@@ -165,7 +160,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
             true => self.ground.wanted(self.current),
             false => self.ground.field(self.current),
         };
-        let value = Drawing { run, place: &place }.read(seed)?;
+        let value = self.drawing.at(&place).read(seed)?;
         let tag = run.last_word(&place).filter(|_| self.is_open);
         if let Some(tag) = tag {
             self.enter(tag);
@@ -197,8 +192,8 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Refusal> {
-        let (run, place) = (self.drawing.run, self.drawing.place.deeper());
-        Drawing { run, place: &place }.read(seed)
+        let place = self.drawing.place.deeper();
+        self.drawing.at(&place).read(seed)
     }
 
     fn tuple_variant<V: Visitor<'de>>(

@@ -18,6 +18,17 @@ pub(super) struct Drawing<'r> {
 }
 
 impl<'r> Drawing<'r> {
+    /// The same at another place.
+    pub(super) fn at<'p>(self, place: &'p Place<'p>) -> Drawing<'p>
+    where
+        'r: 'p,
+    {
+        Drawing {
+            run: self.run,
+            place,
+        }
+    }
+
     /// Reads a value that stands at this place, and has its refusals name it.
     pub(super) fn read<'de, S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Refusal> {
         let drawn_before = self.run.drawn_count();
@@ -179,10 +190,7 @@ impl<'de> Deserializer<'de> for Drawing<'_> {
             return visitor.visit_none();
         }
         let place = self.place.deeper();
-        let deeper = Drawing {
-            place: &place,
-            ..self
-        };
+        let deeper = self.at(&place);
         deeper.allowed()?;
         visitor.visit_some(deeper)
     }
@@ -209,10 +217,7 @@ impl<'de> Deserializer<'de> for Drawing<'_> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         let place = self.place.deeper();
-        let deeper = Drawing {
-            place: &place,
-            ..self
-        };
+        let deeper = self.at(&place);
         deeper.allowed()?;
         visitor.visit_newtype_struct(deeper)
     }
@@ -236,10 +241,7 @@ impl<'de> Deserializer<'de> for Drawing<'_> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         let place = self.place.of_type::<V>();
-        let typed = Drawing {
-            place: &place,
-            ..self
-        };
+        let typed = self.at(&place);
         typed.tuple(length, visitor)
     }
 
@@ -254,10 +256,7 @@ impl<'de> Deserializer<'de> for Drawing<'_> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         let place = self.place.of_type::<V>();
-        let typed = Drawing {
-            place: &place,
-            ..self
-        };
+        let typed = self.at(&place);
         typed.fields(names, visitor)
     }
 
@@ -273,10 +272,7 @@ impl<'de> Deserializer<'de> for Drawing<'_> {
         let name = variants.get(index).copied();
         let name = name.ok_or_else(|| Refusal::custom("an enum without variants"))?;
         let place = place.variant(name, of);
-        let chosen = Drawing {
-            place: &place,
-            ..self
-        };
+        let chosen = self.at(&place);
         visitor.visit_enum(Variant {
             drawing: chosen,
             name,

@@ -34,37 +34,47 @@ impl Read {
         self.limit = Some(events);
         self
     }
-
-    pub(super) fn of_type(mut self, event_type: &str) -> Self {
-        self.types.push(event_type.into());
-        self
-    }
-
-    pub(super) fn category(mut self, category: &str) -> Self {
-        self.categories.push(category.into());
-        self
-    }
-
-    pub(super) fn prefix(mut self, prefix: &str) -> Self {
-        self.prefixes.push(prefix.into());
-        self
-    }
-
-    pub(super) const fn pages_of(mut self, events_max: u32) -> Self {
-        self.bounds.events_max = events_max;
-        self
-    }
-
-    pub(super) const fn page_bytes(mut self, bytes_max: usize) -> Self {
-        self.bounds.bytes_max = bytes_max;
-        self
-    }
-
-    pub(super) const fn scanning(mut self, scan_max: u32) -> Self {
-        self.bounds.scan_max = scan_max;
-        self
-    }
 }
+
+/// What is said of both: which part of the events, and the size of a page.
+macro_rules! filtered {
+    ($read:ident) => {
+        impl $read {
+            pub(super) fn of_type(mut self, event_type: &str) -> Self {
+                self.types.push(event_type.into());
+                self
+            }
+
+            pub(super) fn category(mut self, category: &str) -> Self {
+                self.categories.push(category.into());
+                self
+            }
+
+            pub(super) fn prefix(mut self, prefix: &str) -> Self {
+                self.prefixes.push(prefix.into());
+                self
+            }
+
+            pub(super) const fn pages_of(mut self, items_max: u32) -> Self {
+                self.bounds.events_max = items_max;
+                self
+            }
+
+            pub(super) const fn page_bytes(mut self, bytes_max: usize) -> Self {
+                self.bounds.bytes_max = bytes_max;
+                self
+            }
+
+            pub(super) const fn scanning(mut self, scan_max: u32) -> Self {
+                self.bounds.scan_max = scan_max;
+                self
+            }
+        }
+    };
+}
+
+filtered!(Read);
+filtered!(Feed);
 
 pub(super) fn feed() -> Feed {
     Feed::default()
@@ -73,36 +83,6 @@ pub(super) fn feed() -> Feed {
 impl Feed {
     pub(super) const fn after(mut self, position: u64) -> Self {
         self.after = position;
-        self
-    }
-
-    pub(super) fn of_type(mut self, event_type: &str) -> Self {
-        self.types.push(event_type.into());
-        self
-    }
-
-    pub(super) fn category(mut self, category: &str) -> Self {
-        self.categories.push(category.into());
-        self
-    }
-
-    pub(super) fn prefix(mut self, prefix: &str) -> Self {
-        self.prefixes.push(prefix.into());
-        self
-    }
-
-    pub(super) const fn pages_of(mut self, items_max: u32) -> Self {
-        self.bounds.events_max = items_max;
-        self
-    }
-
-    pub(super) const fn page_bytes(mut self, bytes_max: usize) -> Self {
-        self.bounds.bytes_max = bytes_max;
-        self
-    }
-
-    pub(super) const fn scanning(mut self, scan_max: u32) -> Self {
-        self.bounds.scan_max = scan_max;
         self
     }
 }
