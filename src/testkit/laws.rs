@@ -56,9 +56,27 @@
 //!
 //! # What it does not see
 //!
-//! It looks at what a bus would do, on pure functions, and races some cases through a
-//! bus: it finds what is wrong with a declaration, not that a rule is missing from the domain. A commuted event that an
-//! invariant refuses is refused by the bus, and no breach.
+//! It looks at what a bus would do, on pure functions, and races some cases through a bus: it
+//! finds what is wrong with a declaration, not that a rule is missing from the domain. A
+//! commuted event that an invariant refuses is refused by the bus, and no breach.
+//!
+//! # In the order that a case takes
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `settings` | how many cases, from which seed, kept where |
+//! | `hunt` | what was recorded, what was found before, then new cases |
+//! | `strategy` | how cases are made; `case`: one of them, and its line of JSON |
+//! | `scene` | the case as it plays out, on pure functions; `kin`: whose it is |
+//! | `judge` | every law about it, and the [`law`](Law)s by name |
+//! | `same`, `stored` | laws of every case: asked twice, kept and read back |
+//! | `commute`, `redecide`, `merge` | laws of what is declared |
+//! | `race` | the case through a bus |
+//! | `findings` | what the laws say; `shrink`, `numbers`: the case made small |
+//! | `story` | how it is told; `error`: how a hunt ends otherwise |
+//! | `regressions`, `fixture` | what is kept beside `Cargo.toml`, in `files` |
+//! | `kept` | what is folded once more at the end; `tally`: what was asked |
+//! | `quiet` | panics that are looked for |
 
 use std::path::PathBuf;
 

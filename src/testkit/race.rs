@@ -62,9 +62,9 @@
 //! - Each was told the truth: of its own events, version and state, or that nothing of it
 //!   happened.
 //! - The final state and all answers, with the states that they tell of, are those of **some
-//!   serial order**: the same commands, one after another, with nobody racing. A command whose conflict surfaced, or that an
-//!   invariant refused after it had lost, has done nothing, and stands in no order. What a
-//!   merge made stands in its place as it was merged.
+//!   serial order**: the same commands, one after another, with nobody racing. A command whose
+//!   conflict surfaced, or that an invariant refused after it had lost, has done nothing, and
+//!   stands in no order. What a merge made stands in its place as it was merged.
 //!
 //! # What is not explored twice
 //!
@@ -72,6 +72,18 @@
 //! explored once; [`Explored`] tells both numbers. At most [`runs_max`](Race::runs_max) runs
 //! are made; where that is not enough, a tenth as many schedules are drawn at random, by a
 //! [`seed`](Race::seed) that is told.
+//!
+//! # In the order that a run takes
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `schedule` | whose turn it is, and what fails: plain data, and its text |
+//! | `stage` | the store, at whose door each command waits for its turn |
+//! | `run` | one schedule, by the real bus |
+//! | `explore` | every schedule, each state of it once |
+//! | `ending` | what is stored and answered in the end |
+//! | `judge` | whether that is what is declared; `serial`: one after another |
+//! | `story` | how it is told |
 
 use std::fmt;
 use std::marker::PhantomData;
