@@ -331,5 +331,5 @@ fn a_file_that_is_no_recording_is_told() {
         .hunt()
         .unwrap_err();
     assert!(matches!(error, HuntError::File { .. }));
-    assert_snapshot!(told(error, folder.path()), @"(folder)/parcel.json: missing field `state_version` at line 1 column 3");
+    assert_snapshot!(told(error, folder.path()), @"(folder)/parcel.json: it holds no histories: missing field `state_version` at line 1 column 3; restore it, since what was recorded in it cannot be recorded once more");
 }

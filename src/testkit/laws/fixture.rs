@@ -76,7 +76,12 @@ fn histories(path: &Path) -> Result<Option<Vec<History>>, HuntError> {
         return Ok(None);
     };
     let read = serde_json::from_str(&text);
-    read.map(Some).map_err(|error| files::failed(path, &error))
+    read.map(Some).map_err(|error| {
+        let why = format!(
+            "it holds no histories: {error}; restore it, since what was recorded in it cannot be recorded once more"
+        );
+        files::failed(path, &why)
+    })
 }
 
 /// How many histories hold; nothing where none are recorded.
