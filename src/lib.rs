@@ -92,7 +92,7 @@
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
 //! | [`domain`] | the one registry, for commands and aggregates that come as text: [`Domain`], [`AnyCommand`] |
 //! | | **for people and tests** |
-//! | `tool` | the command line `annalist` as a library (feature `tool`) |
+//! | `tool` | the command line `annalist` as a library, for a [`Domain`] of your own (feature `tool`) |
 //! | `testkit` | given/when/then for commands, the laws of what a command declares and a hunt for what breaks them, every race of a few commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
 //!
 //! # Features

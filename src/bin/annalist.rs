@@ -1,7 +1,7 @@
-//! The command line `annalist`; see [`annalist::tool`].
+//! The command line `annalist`, with a domain of nothing; see [`annalist::tool`].
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    annalist::tool::main()
+    annalist::tool::main(annalist::Domain::new())
 }

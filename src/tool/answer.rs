@@ -4,6 +4,9 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::Value;
+
+use super::Failure;
 
 /// Where an answer goes, and in which form.
 pub(super) struct Answer<'a> {
@@ -23,10 +26,7 @@ impl<'a> Answer<'a> {
         person: impl FnOnce(&T) -> String,
     ) -> io::Result<()> {
         match self.json {
-            true => {
-                serde_json::to_writer(&mut *self.out, item)?;
-                self.out.write_all(b"\n")
-            }
+            true => writeln!(self.out, "{}", document(serde_json::to_string(item)?)),
             false => writeln!(self.out, "{}", person(item)),
         }
     }
@@ -37,6 +37,11 @@ impl<'a> Answer<'a> {
             true => Ok(()),
             false => writeln!(self.out, "{remark}"),
         }
+    }
+
+    /// Lets whoever reads see what was printed.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
     }
 }
 
@@ -53,4 +58,28 @@ pub(super) fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+/// A JSON document on several lines, for a person.
+pub(super) fn pretty(value: &Value) -> String {
+    document(format!("{value:#}"))
+}
+
+/// JSON text with all of its control characters escaped: JSON asks it only of some. Others
+/// stand in its strings alone, where an escape means the same.
+fn document(json: String) -> String {
+    let speaks = |c: char| c.is_control() && c != '\n';
+    if !json.contains(speaks) {
+        return json;
+    }
+    let mut document = String::with_capacity(json.len());
+    for c in json.chars() {
+        match speaks(c) {
+            true => {
+                let _ = write!(document, "\\u{:04x}", u32::from(c));
+            }
+            false => document.push(c),
+        }
+    }
+    document
 }

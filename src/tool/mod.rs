@@ -1,145 +1,125 @@
 //! The command line `annalist` as a library: looks into a store file and checks it.
 //!
-//! The binary of the same name does nothing but call [`main`]. No command makes a store
-//! or changes what one holds. Opening it is what opening is to any process, though: the
-//! file must be writable, and one of an older release is brought to this one's schema.
+//! No command makes a store or changes what one holds. Opening it is what opening is to any
+//! process, though: the file must be writable, and one of an older release is brought to
+//! this one's schema.
+//!
+//! The binary of the same name does nothing but call [`main`] with a domain of nothing. It
+//! knows no aggregates, so it shows the events of a stream where a state is asked for. A
+//! program of your own gives the same command line your [`Domain`]:
+//!
+//! ```
+//! use std::process::ExitCode;
+//!
+//! use annalist::Domain;
+//! # use annalist::Aggregate;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Clone, Serialize, Deserialize)]
+//! # enum AccountEvent { Deposited { cents: i64 } }
+//! # #[derive(Default, Clone, Serialize, Deserialize)]
+//! # struct Account { balance: i64 }
+//! # impl Aggregate for Account {
+//! #     const CATEGORY: &'static str = "account";
+//! #     type Event = AccountEvent;
+//! #     fn apply(&mut self, AccountEvent::Deposited { cents }: &AccountEvent) { self.balance += cents; }
+//! # }
+//!
+//! # mod bank { use super::*; pub(crate)
+//! fn main() -> ExitCode {
+//!     let domain = Domain::new().aggregate::<Account>();
+//!     annalist::tool::main(domain)
+//! }
+//! # }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let _: fn() -> ExitCode = bank::main;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("bank.db");
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! #     let store = annalist::Store::open(&path).await?;
+//! #     let accounts = annalist::Repository::<Account>::new(store.clone());
+//! #     let account = accounts.load("42").await?;
+//! #     let deposited = AccountEvent::Deposited { cents: 500 };
+//! #     accounts.save(account, vec![deposited]).await.map_err(|error| error.to_string())?;
+//! #     store.close().await.map_err(Box::<dyn std::error::Error>::from)
+//! # })?;
+//! # let domain = Domain::new().aggregate::<Account>();
+//! # let arguments = ["bank", "replay", path.to_str().ok_or("a path")?, "account-42"];
+//! # let (mut out, mut err) = (Vec::new(), Vec::new());
+//! # assert_eq!(annalist::tool::run(&domain, arguments, &mut out, &mut err), 0);
+//! # assert!(String::from_utf8(out)?.ends_with("{\n  \"balance\": 500\n}\n"));
+//! # Ok(()) }
+//! ```
+//!
+//! `cargo run -- replay bank.db account-42 --at 7` then prints the account as it was.
 //!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | done |
-//! | 1 | the file could not be opened or read, or there is no such stream or trace |
+//! | 0 | done, or whoever reads the answer has seen enough of it |
+//! | 1 | the file could not be opened or read, or what was asked for is not in it |
 //! | 2 | the arguments make no sense |
 //! | 3 | stored data is damaged |
+//! | 4 | the domain could not make a state of the events |
 
 use std::ffi::OsString;
 use std::future::poll_fn;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use futures_core::Stream;
 
-use crate::store::{Store, StoreError, StoreErrorKind};
+use self::answer::Answer;
+use self::arguments::{Arguments, Command};
+use self::failure::Failure;
+use crate::domain::Domain;
+use crate::store::Store;
 
 mod answer;
+mod arguments;
 mod backup;
+mod event;
+mod failure;
+mod replay;
 mod show;
 mod stats;
 mod streams;
 mod trace;
 mod verify;
 
-/// Looks into Annalist store files and checks them.
-#[derive(Debug, Parser)]
-#[command(name = "annalist", version, arg_required_else_help = true)]
-struct Arguments {
-    /// Answer in JSON, one document a line.
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Check every row; exit code 3 if something is damaged.
-    Verify {
-        /// The store file.
-        file: PathBuf,
-    },
-    /// Copy the store to a new file while it is in use, and check the copy.
-    Backup {
-        /// The store file.
-        file: PathBuf,
-        /// The file to write; there must be none yet.
-        to: PathBuf,
-    },
-    /// Print the events of a stream.
-    Show {
-        /// The store file.
-        file: PathBuf,
-        /// The stream, such as account-42.
-        stream: String,
-        /// Begin with the last event.
-        #[arg(long)]
-        backwards: bool,
-        /// Print so many events at most.
-        #[arg(long, value_name = "EVENTS")]
-        limit: Option<u64>,
-    },
-    /// List the streams.
-    Streams {
-        /// The store file.
-        file: PathBuf,
-        /// Only streams of this category.
-        #[arg(long, conflicts_with = "prefix")]
-        category: Option<String>,
-        /// Only streams that begin so.
-        #[arg(long)]
-        prefix: Option<String>,
-        /// List so many streams at most.
-        #[arg(long, value_name = "STREAMS")]
-        limit: Option<u64>,
-    },
-    /// Print what has one correlation id, each event under the one that caused it.
-    Trace {
-        /// The store file.
-        file: PathBuf,
-        /// The correlation id.
-        correlation_id: String,
-    },
-    /// Print how much the store holds.
-    Stats {
-        /// The store file.
-        file: PathBuf,
-    },
-}
-
-/// What a command could not do.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("writing the answer")]
-    Output(#[from] io::Error),
-    #[error("{0}")]
-    Told(String),
-    /// The answer is already printed.
-    #[error("damaged")]
-    Damaged,
-}
-
-impl Failure {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Damaged => 3,
-            Self::Store(error) if matches!(error.kind(), StoreErrorKind::Corrupt { .. }) => 3,
-            _ => 1,
-        }
-    }
-}
-
 /// Runs the tool on the process's arguments, answers on standard output, and tells
 /// errors on standard error.
+///
+/// # Panics
+///
+/// Inside of a Tokio runtime, such as that of `#[tokio::main]`: it starts its own.
 #[must_use]
-pub fn main() -> ExitCode {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    ExitCode::from(run(std::env::args_os(), &mut out, &mut err))
+pub fn main(domain: Domain) -> ExitCode {
+    // Not locked: a subscriber of the program's logs may write there, too, from the thread
+    // that the store writes on.
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    ExitCode::from(run(&domain, std::env::args_os(), &mut out, &mut err))
 }
 
 /// Runs the tool on these arguments, the program's name first, and answers the exit
 /// code.
 ///
 /// ```
+/// # use annalist::Domain;
 /// let (mut out, mut err) = (Vec::new(), Vec::new());
-/// let code = annalist::tool::run(["annalist", "stats", "no-such.db"], &mut out, &mut err);
+/// let arguments = ["annalist", "stats", "no-such.db"];
+/// let code = annalist::tool::run(&Domain::new(), arguments, &mut out, &mut err);
 /// assert_eq!(code, 1);
 /// assert!(String::from_utf8(err)?.contains("no-such.db"));
 /// # Ok::<(), std::string::FromUtf8Error>(())
 /// ```
+///
+/// # Panics
+///
+/// Inside of a Tokio runtime: it starts its own.
 pub fn run<A: Into<OsString> + Clone>(
+    domain: &Domain,
     arguments: impl IntoIterator<Item = A>,
     out: &mut dyn Write,
     err: &mut dyn Write,
@@ -155,13 +135,16 @@ pub fn run<A: Into<OsString> + Clone>(
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let done = runtime().and_then(|runtime| runtime.block_on(execute(&arguments, out)));
-    match done {
+    let mut answer = Answer::new(out, arguments.json);
+    let done = runtime()
+        .and_then(|runtime| runtime.block_on(execute(domain, &arguments.command, &mut answer)));
+    // What was answered before a failure is an answer, too.
+    match done.and(answer.flush()) {
         Ok(()) => 0,
         // Whoever reads has seen enough, as `head` has.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(failure) => {
-            tell(&failure, err);
+            failure.tell(err);
             failure.exit_code()
         }
     }
@@ -172,53 +155,33 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(builder.enable_time().build()?)
 }
 
-fn tell(failure: &Failure, err: &mut dyn Write) {
-    if matches!(failure, Failure::Damaged) {
-        return;
-    }
-    let _ = writeln!(err, "annalist: {}", answer::plain(&failure.to_string()));
-    let mut cause = std::error::Error::source(failure);
-    while let Some(error) = cause {
-        let _ = writeln!(err, "  because: {}", answer::plain(&error.to_string()));
-        cause = error.source();
-    }
-}
-
 /// The next item of a read.
 async fn next<S: Stream + Unpin>(items: &mut S) -> Option<S::Item> {
     poll_fn(|cx| Pin::new(&mut *items).poll_next(cx)).await
 }
 
-async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    let Arguments { json, command } = arguments;
-    let mut answer = answer::Answer::new(out, *json);
-    let file = match command {
-        Command::Verify { file }
-        | Command::Backup { file, .. }
-        | Command::Show { file, .. }
-        | Command::Streams { file, .. }
-        | Command::Trace { file, .. }
-        | Command::Stats { file } => file,
-    };
-    // Opening would make a store where there is none, and in an empty file.
-    let missing = match std::fs::metadata(file) {
-        Err(_) => Some("there is no file"),
-        Ok(found) if found.is_file() && found.len() == 0 => Some("there is no store in"),
-        Ok(_) => None,
-    };
-    if let Some(missing) = missing {
-        return Err(Failure::Told(format!("{missing} {}", file.display())));
-    }
-    let store = Store::open(file).await?;
+async fn execute(
+    domain: &Domain,
+    command: &Command,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let file = command.file();
+    let store = open(file).await?;
     let done = match command {
-        Command::Verify { .. } => verify::verify(&store, &mut answer).await,
-        Command::Backup { to, .. } => backup::backup(&store, to, &mut answer).await,
+        Command::Verify { .. } => verify::verify(&store, answer).await,
+        Command::Backup { to, .. } => backup::backup(&store, to, answer).await,
         Command::Show {
             stream,
             backwards,
             limit,
             ..
-        } => show::show(&store, stream, *backwards, *limit, &mut answer).await,
+        } => show::show(&store, stream, *backwards, *limit, answer).await,
+        Command::Replay {
+            stream, at, as_of, ..
+        } => {
+            let until = replay::Until::of(*at, *as_of);
+            replay::replay(domain, &store, stream, until, answer).await
+        }
         Command::Streams {
             category,
             prefix,
@@ -229,13 +192,24 @@ async fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failu
                 Some(category) => format!("{category}-"),
                 None => prefix.clone().unwrap_or_default(),
             };
-            streams::streams(&store, &prefix, *limit, &mut answer).await
+            streams::streams(&store, &prefix, *limit, answer).await
         }
-        Command::Trace { correlation_id, .. } => {
-            trace::trace(&store, correlation_id, &mut answer).await
-        }
-        Command::Stats { .. } => stats::stats(&store, file, &mut answer).await,
+        Command::Trace { correlation_id, .. } => trace::trace(&store, correlation_id, answer).await,
+        Command::Stats { .. } => stats::stats(&store, file, answer).await,
     };
     store.close().await?;
     done
+}
+
+async fn open(file: &Path) -> Result<Store, Failure> {
+    // Opening would make a store where there is none, and in an empty file.
+    let missing = match std::fs::metadata(file) {
+        Err(_) => Some("there is no file"),
+        Ok(found) if found.is_file() && found.len() == 0 => Some("there is no store in"),
+        Ok(_) => None,
+    };
+    match missing {
+        Some(missing) => Err(Failure::Told(format!("{missing} {}", file.display()))),
+        None => Ok(Store::open(file).await?),
+    }
 }

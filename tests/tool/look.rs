@@ -1,79 +1,12 @@
-//! The command line, as its user meets it: what it prints, and how it exits.
-
-#![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+//! What is in a file: `show`, `streams`, `stats`, `trace`, `verify`, `backup`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use annalist::{ExpectedVersion, Metadata, NewEvent, Store, StreamId, Version};
+use annalist::{ExpectedVersion, Metadata, NewEvent, Store};
 use rusqlite::Connection;
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn annalist(arguments: &[&str]) -> Ran {
-    let ran = Command::new(env!("CARGO_BIN_EXE_annalist"))
-        .args(arguments)
-        .output()
-        .unwrap();
-    Ran {
-        code: ran.status.code().unwrap(),
-        out: String::from_utf8(ran.stdout).unwrap(),
-        err: String::from_utf8(ran.stderr).unwrap(),
-    }
-}
-
-/// A store with a live, a deleted and a closed stream.
-async fn store(folder: &TempDir) -> PathBuf {
-    let path = folder.path().join("bank.db");
-    let store = Store::open(&path).await.unwrap();
-    let stream = |name: &str| -> StreamId { name.parse().unwrap() };
-    for (name, cents) in [
-        ("account-1", 1),
-        ("account-1", 2),
-        ("account-2", 3),
-        ("order-1", 4),
-    ] {
-        let event = NewEvent::json("Deposited", &json!({ "cents": cents })).unwrap();
-        let event = event.with_metadata(Metadata::by("ann"));
-        store
-            .append(&stream(name), ExpectedVersion::Any, [event])
-            .await
-            .unwrap();
-    }
-    let odd = NewEvent::json("Noted", "\u{9b}2J").unwrap();
-    store
-        .append(&stream("account-1"), Version::new(2), [odd])
-        .await
-        .unwrap();
-    store
-        .delete(&stream("account-2"), ExpectedVersion::Any)
-        .await
-        .unwrap();
-    store
-        .close_stream(&stream("order-1"), ExpectedVersion::Any)
-        .await
-        .unwrap();
-    store.close().await.unwrap();
-    path
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn lines(out: &str) -> Vec<Value> {
-    out.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
+use crate::shared::{annalist, lines, store, text};
 
 #[tokio::test]
 async fn show_prints_a_stream() {
@@ -92,12 +25,19 @@ async fn show_prints_a_stream() {
         "{}",
         ran.out
     );
-    // What is stored does not speak to the terminal.
+    // What is stored does not speak to the terminal, in JSON no more than in text.
     assert!(
         ran.out.contains(r"\u{9b}") && !ran.out.contains('\u{9b}'),
         "{}",
         ran.out
     );
+    let ran = annalist(&["show", text(&path), "account-1", "--json"]);
+    assert!(
+        ran.out.contains(r"\u009b") && !ran.out.contains('\u{9b}'),
+        "{}",
+        ran.out
+    );
+    assert_eq!(lines(&ran.out)[2]["payload"], "\"\u{9b}2J\"");
 
     let ran = annalist(&[
         "--json",

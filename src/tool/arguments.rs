@@ -1,0 +1,118 @@
+//! What the command line takes, and how a time is read.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use clap::{Parser, Subcommand};
+
+/// Looks into Annalist store files and checks them.
+#[derive(Debug, Parser)]
+#[command(name = "annalist", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// Answer in JSON, one document a line.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check every row; exit code 3 if something is damaged.
+    Verify {
+        /// The store file.
+        file: PathBuf,
+    },
+    /// Copy the store to a new file while it is in use, and check the copy.
+    Backup {
+        /// The store file.
+        file: PathBuf,
+        /// The file to write; there must be none yet.
+        to: PathBuf,
+    },
+    /// Print the events of a stream.
+    Show {
+        /// The store file.
+        file: PathBuf,
+        /// The stream, such as account-42.
+        stream: String,
+        /// Begin with the last event.
+        #[arg(long)]
+        backwards: bool,
+        /// Print so many events at most.
+        #[arg(long, value_name = "EVENTS")]
+        limit: Option<u64>,
+    },
+    /// Print the state of a stream, or its events where no aggregate folds them.
+    Replay {
+        /// The store file.
+        file: PathBuf,
+        /// The stream, such as account-42.
+        stream: String,
+        /// As it was at this version.
+        #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+        at: Option<u64>,
+        /// As it was recorded at this time, such as 2026-01-31T18:00:00+01:00.
+        #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "at")]
+        as_of: Option<DateTime<Utc>>,
+    },
+    /// List the streams.
+    Streams {
+        /// The store file.
+        file: PathBuf,
+        /// Only streams of this category.
+        #[arg(long, conflicts_with = "prefix")]
+        category: Option<String>,
+        /// Only streams that begin so.
+        #[arg(long)]
+        prefix: Option<String>,
+        /// List so many streams at most.
+        #[arg(long, value_name = "STREAMS")]
+        limit: Option<u64>,
+    },
+    /// Print what has one correlation id, each event under the one that caused it.
+    Trace {
+        /// The store file.
+        file: PathBuf,
+        /// The correlation id.
+        correlation_id: String,
+    },
+    /// Print how much the store holds.
+    Stats {
+        /// The store file.
+        file: PathBuf,
+    },
+}
+
+impl Command {
+    /// The store file, which every command is about.
+    pub(super) fn file(&self) -> &Path {
+        match self {
+            Self::Verify { file }
+            | Self::Backup { file, .. }
+            | Self::Show { file, .. }
+            | Self::Replay { file, .. }
+            | Self::Streams { file, .. }
+            | Self::Trace { file, .. }
+            | Self::Stats { file } => file,
+        }
+    }
+}
+
+/// Reads a time as RFC 3339 has it.
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let error = match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => return Ok(time.to_utc()),
+        Err(error) => error,
+    };
+    // The mistake that is easily made: it would mean another time on another machine.
+    let without_offset = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+        .iter()
+        .any(|form| NaiveDateTime::parse_from_str(text, form).is_ok());
+    Err(match without_offset {
+        true => format!("it has no offset; write {text}Z for UTC, or {text}+01:00"),
+        false => format!(
+            "{error}; write it as RFC 3339 has it, with an offset: 2026-01-31T18:00:00Z, or 2026-01-31T18:00:00+01:00"
+        ),
+    })
+}
