@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+
+use crate::ids::EventType;
 
 /// Looks into Annalist store files and checks them.
 #[derive(Debug, Parser)]
@@ -70,6 +72,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "STREAMS")]
         limit: Option<u64>,
     },
+    /// Print what happened last over all streams: events, and what was removed.
+    Tail(Tail),
     /// Print what has one correlation id, each event under the one that caused it.
     Trace {
         /// The store file.
@@ -84,6 +88,40 @@ pub(super) enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Tail {
+    /// The store file.
+    file: PathBuf,
+    /// Go on with what happens, in this process or another, until interrupted.
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Only streams of this category; once more for another.
+    #[arg(long = "category", value_name = "CATEGORY")]
+    pub(super) categories: Vec<String>,
+    /// Only streams that begin so; once more for another.
+    #[arg(long = "prefix", value_name = "PREFIX")]
+    pub(super) prefixes: Vec<String>,
+    /// Only events of this type, and removals, which are of none; once more for another.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) types: Vec<EventType>,
+    /// Begin at this position.
+    #[arg(long, value_name = "POSITION")]
+    pub(super) from: Option<u64>,
+    /// Begin so many before the end; 10, unless --from says where.
+    #[arg(short = 'n', long, value_name = "EVENTS")]
+    limit: Option<u64>,
+}
+
+impl Tail {
+    /// How many to begin before the end; none for as many as there are.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.limit.or(match self.from {
+            Some(_) => None,
+            None => Some(10),
+        })
+    }
+}
+
 impl Command {
     /// The store file, which every command is about.
     pub(super) fn file(&self) -> &Path {
@@ -93,6 +131,7 @@ impl Command {
             | Self::Show { file, .. }
             | Self::Replay { file, .. }
             | Self::Streams { file, .. }
+            | Self::Tail(Tail { file, .. })
             | Self::Trace { file, .. }
             | Self::Stats { file } => file,
         }

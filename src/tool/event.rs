@@ -55,6 +55,20 @@ impl Shown {
         ))
     }
 
+    /// A line among others of any stream.
+    pub(super) fn in_store(&self) -> String {
+        plain(&format!(
+            "{:>8}  {}  {} {}  {}  {}{}",
+            self.position,
+            self.recorded_at,
+            self.stream,
+            self.version,
+            self.event_type,
+            self.payload,
+            self.metadata()
+        ))
+    }
+
     /// Nothing where there is none.
     fn metadata(&self) -> String {
         let metadata = serde_json::to_value(&self.metadata).unwrap_or(Value::Null);

@@ -52,6 +52,9 @@
 //!
 //! `cargo run -- replay bank.db account-42 --at 7` then prints the account as it was.
 //!
+//! `tail -f` goes on until it is interrupted, or nobody reads what it prints: that it hears
+//! of with the next line.
+//!
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done, or whoever reads the answer has seen enough of it |
@@ -85,6 +88,7 @@ mod replay;
 mod show;
 mod stats;
 mod streams;
+mod tail;
 mod trace;
 mod verify;
 
@@ -136,8 +140,9 @@ pub fn run<A: Into<OsString> + Clone>(
         }
     };
     let mut answer = Answer::new(out, arguments.json);
-    let done = runtime()
-        .and_then(|runtime| runtime.block_on(execute(domain, &arguments.command, &mut answer)));
+    let done = runtime().and_then(|runtime| {
+        runtime.block_on(execute(domain, &arguments.command, &mut answer, err))
+    });
     // What was answered before a failure is an answer, too.
     match done.and(answer.flush()) {
         Ok(()) => 0,
@@ -164,6 +169,7 @@ async fn execute(
     domain: &Domain,
     command: &Command,
     answer: &mut Answer<'_>,
+    err: &mut dyn Write,
 ) -> Result<(), Failure> {
     let file = command.file();
     let store = open(file).await?;
@@ -194,6 +200,7 @@ async fn execute(
             };
             streams::streams(&store, &prefix, *limit, answer).await
         }
+        Command::Tail(wanted) => tail::tail(&store, wanted, answer, err).await,
         Command::Trace { correlation_id, .. } => trace::trace(&store, correlation_id, answer).await,
         Command::Stats { .. } => stats::stats(&store, file, answer).await,
     };

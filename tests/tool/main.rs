@@ -6,3 +6,4 @@
 mod look;
 mod replay;
 mod shared;
+mod tail;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use annalist::{Aggregate, Domain, ExpectedVersion, NewEvent, Store, Version};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -301,4 +302,26 @@ async fn replay_exits_with_4_where_the_domain_cannot_read_its_events() {
         "{}",
         ran.err
     );
+}
+
+#[tokio::test]
+async fn damage_is_told_as_damage_whoever_meets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = store(&folder).await;
+    let conn = Connection::open(&path).unwrap();
+    let sql = "UPDATE annalist_events SET payload = '7' WHERE position = 2";
+    assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    drop(conn);
+    for ran in [
+        bank(accounts(), &path, &["account-1"]),
+        annalist(&["replay", text(&path), "account-1"]),
+        annalist(&["tail", text(&path)]),
+        annalist(&["tail", "-f", text(&path)]),
+    ] {
+        assert_eq!(ran.code, 3, "{}", ran.err);
+        assert!(ran.err.contains("position 2"), "{}", ran.err);
+    }
+    // The end of the store can be read all the same.
+    let ran = annalist(&["tail", text(&path), "-n", "2"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{}", ran.err);
 }
