@@ -87,6 +87,7 @@
 //! | `trace` | what belongs together over all streams, and what caused what: [`Trace`] |
 //! | | **followers: what happened, as it happens** |
 //! | [`subscription`] | catch up by pages, then follow the head: [`Store::subscribe`], [`Checkpoint`] |
+//! | [`projection`] | read models, filled from the events: [`Projection`](projection::Projection) (feature `sqlite`) |
 //! | | **aggregates: loaded, decided, saved** |
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
@@ -113,6 +114,8 @@ pub mod domain;
 mod event;
 mod ids;
 mod payload;
+#[cfg(feature = "sqlite")]
+pub mod projection;
 mod repository;
 mod retry;
 #[cfg(feature = "testkit")]

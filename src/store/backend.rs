@@ -13,6 +13,8 @@ use crate::event::RecordedEvent;
 use crate::ids::{EventId, EventType, StreamId};
 use crate::store::changes::Changes;
 use crate::store::commit::{CommitRequest, Fingerprint};
+#[cfg(feature = "sqlite")]
+use crate::store::database::Database;
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
@@ -107,6 +109,13 @@ pub trait Backend: Send + Sync + 'static {
         stream: &'a StreamId,
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>>;
+
+    /// The database that the events are in, where read models live beside them. None where
+    /// it has no tables.
+    #[cfg(feature = "sqlite")]
+    fn database(&self) -> Option<Database> {
+        None
+    }
 
     /// What tells this store from every other, for as long as it exists.
     fn identity(&self) -> StoreIdentity;

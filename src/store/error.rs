@@ -46,6 +46,10 @@ pub enum StoreErrorKind {
     Fenced,
     /// Events were removed from a stream between two pages of a read. Read it again.
     RemovedMeanwhile,
+    /// The store has an inline projection that this handle was opened without, or in
+    /// another version: writing would leave it behind in silence. Nothing was written; open
+    /// the store with it.
+    ProjectionMissing,
     /// The store is not the one that a checkpoint was taken from, or not any more: undo
     /// what was made of its events, and read them again.
     CheckpointMismatch(CheckpointMismatch),
@@ -81,6 +85,7 @@ impl StoreErrorKind {
             Self::Unknown => "unknown_outcome",
             Self::Fenced => "fenced",
             Self::RemovedMeanwhile => "removed_meanwhile",
+            Self::ProjectionMissing => "projection_missing",
             Self::CheckpointMismatch(_) => "checkpoint_mismatch",
             Self::Corrupt { .. } => "corrupt",
             Self::NoAccess => "no_access",
@@ -112,6 +117,9 @@ impl fmt::Display for StoreErrorKind {
             Self::RemovedMeanwhile => {
                 f.write_str("events were removed while they were read; read the stream again")
             }
+            Self::ProjectionMissing => f.write_str(
+                "it is recorded in the store and this handle would leave it behind; nothing was written, open the store with it",
+            ),
             Self::CheckpointMismatch(mismatch) => mismatch.fmt(f),
             Self::Corrupt {
                 position: Some(position),

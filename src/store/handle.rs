@@ -9,7 +9,9 @@ use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{Backend, CommitFound, StoreIdentity, StreamInfo};
 use crate::store::commit::Commit;
-use crate::store::error::{AppendError, StoreError};
+#[cfg(feature = "sqlite")]
+use crate::store::database::Database;
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseName, LeaseState};
 use crate::store::lease::AcquireLease;
 use crate::store::limits::Limits;
@@ -312,6 +314,21 @@ impl Store {
     /// Dropping the future leaves nothing behind.
     pub async fn lease_holder(&self, name: &LeaseName) -> Result<Option<LeaseState>, StoreError> {
         self.backend.lease_holder(name).await
+    }
+
+    /// The database that the events are in, for read models beside them: what they are
+    /// made of and what was made of it are in one file then, and in one backup.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) for a store that has no
+    /// tables, such as one in memory: open a [`Database`] of its own beside it.
+    #[cfg(feature = "sqlite")]
+    pub fn database(&self) -> Result<Database, StoreError> {
+        self.backend.database().ok_or_else(|| {
+            let what = "looking for tables in a store that has none; open a Database beside it";
+            StoreError::new(StoreErrorKind::Invalid, what)
+        })
     }
 
     /// The largest position written; zero in an empty store.

@@ -17,8 +17,12 @@
 //! | `feed` | events and removals in the order of positions, for followers |
 //! | `checkpoint` | where a follower goes on, and whether it still can |
 //! | [`Changes`] | the bell that wakes them |
-//! | [`Backend`] | the contract of what keeps the events |
+//! | `tables` | the names that tables have in one build of what fills them |
 //! | [`Tx`] | SQL inside the transaction of a commit |
+//! | [`Database`] | where read models live, beside the events or apart |
+//! | [`Backend`] | the contract of what keeps the events |
+//! | `derived` | code of the application's that fills tables from the events |
+//! | `followers` | how far each has come, and which of its builds is read |
 //! | [`CommitHook`] | code of the application's that runs there |
 //! | [`Wrapper`] | a backend around another one |
 //! | `verdict` | the truth tables as pure functions, asked by every backend |
@@ -36,11 +40,17 @@ mod backend;
 mod changes;
 mod checkpoint;
 mod commit;
+#[cfg(feature = "sqlite")]
+mod database;
+#[cfg(feature = "sqlite")]
+mod derived;
 mod error;
 mod facts;
 mod feed;
 mod fence;
 mod filter;
+#[cfg(feature = "sqlite")]
+mod followers;
 mod handle;
 #[cfg(feature = "sqlite")]
 mod hook;
@@ -56,6 +66,8 @@ mod scan;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "sqlite")]
+mod tables;
+#[cfg(feature = "sqlite")]
 mod tx;
 mod verdict;
 mod wrapper;
@@ -67,6 +79,14 @@ pub use backend::{
 pub use changes::Changes;
 pub use checkpoint::{Checkpoint, CheckpointMismatch};
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
+#[cfg(feature = "sqlite")]
+pub use database::{BoxError, Database, QueryError};
+#[cfg(feature = "sqlite")]
+pub(crate) use database::TransactError;
+#[cfg(feature = "sqlite")]
+pub use derived::{Derivation, Forgotten, InvalidDerivation};
+#[cfg(feature = "sqlite")]
+pub(crate) use derived::{At, Derived, NeedsRebuild, Step};
 pub use error::{AppendError, Duplicate, HookError, InvalidCommit, StoreError, StoreErrorKind};
 pub use feed::{FeedItem, FeedPage, FeedQuery, RemovalKind, RemovalMarker, Scanned};
 pub use fence::{
@@ -74,6 +94,12 @@ pub use fence::{
     LeaseState,
 };
 pub use filter::Filter;
+#[cfg(feature = "sqlite")]
+pub use followers::OldBuild;
+#[cfg(feature = "sqlite")]
+pub(crate) use followers::{Build, BuildState, builds};
+#[cfg(feature = "sqlite")]
+pub use tables::InvalidTables;
 pub use handle::Store;
 #[cfg(feature = "sqlite")]
 pub use hook::{CommitHook, HookResult};

@@ -5,6 +5,9 @@
 //! keeps a store, and nothing of it can outlive the transaction or block the thread
 //! that writes without being noticed.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +17,7 @@ use futures_core::future::BoxFuture;
 
 use crate::caught::{Panicked, caught};
 use crate::ids::StreamId;
+use crate::store::tables::Tables;
 use crate::version::{Position, Version};
 
 /// Runs SQL in the transaction that is under way, with parameters by position: `$1` is
@@ -33,18 +37,68 @@ use crate::version::{Position, Version};
 #[derive(Debug)]
 pub struct Tx<'a> {
     line: Line,
+    /// Of whoever holds it; changed where it is handed to other code.
+    rights: Rights,
     scope: PhantomData<&'a mut ()>,
+}
+
+/// What statements may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// The store's own: everything.
+    Ours,
+    /// A hook's, while the store is opened: makes what is not the store's.
+    SetUp,
+    /// A hook's, in the middle of a commit: writes what is not the store's.
+    Write,
+    /// Makes these tables and nothing else.
+    SetUpTables(Tables),
+    /// Writes these tables and nothing else.
+    WriteTables(Tables),
+    /// Writes nothing.
+    Read,
+}
+
+impl Rights {
+    /// The tables whose names stand for those of one build.
+    pub(crate) fn tables(&self) -> Option<&Tables> {
+        match self {
+            Self::SetUpTables(tables) | Self::WriteTables(tables) => Some(tables),
+            Self::Ours | Self::SetUp | Self::Write | Self::Read => None,
+        }
+    }
+
+    /// What is told to whoever has gone beyond them.
+    pub(crate) const fn told(&self) -> &'static str {
+        match self {
+            Self::Ours | Self::SetUp | Self::Write => {
+                "tables are made in `set_up`, those that begin with annalist_ are the store's own, \
+                 and the transaction ends by itself"
+            }
+            Self::SetUpTables(_) | Self::WriteTables(_) => {
+                "a projection makes the tables that it declares, in `set_up`, and writes those \
+                 alone, and the transaction ends by itself"
+            }
+            Self::Read => "this reads, and changes neither tables nor settings",
+        }
+    }
 }
 
 impl Tx<'_> {
     /// Rows that one query answers at most.
     pub const ROWS_MAX: usize = 10_000;
 
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(rights: Rights) -> Self {
         Self {
             line: Line::default(),
+            rights,
             scope: PhantomData,
         }
+    }
+
+    /// From here on, statements have these rights.
+    pub(crate) fn act_as(&mut self, rights: Rights) {
+        self.rights = rights;
     }
 
     /// Runs one statement and tells how many rows it changed.
@@ -93,6 +147,7 @@ impl Tx<'_> {
             sql: sql.to_owned(),
             params: params.to_vec(),
             wants,
+            rights: self.rights.clone(),
         });
         poll_fn(|cx| {
             let mut slot = self.line.slot();
@@ -116,6 +171,19 @@ pub(crate) struct Ask {
     pub(crate) sql: String,
     pub(crate) params: Vec<SqlValue>,
     pub(crate) wants: Wants,
+    pub(crate) rights: Rights,
+}
+
+impl Ask {
+    /// A query outside of any transaction of the caller's.
+    pub(crate) fn query(sql: String, params: Vec<SqlValue>) -> Self {
+        Self {
+            sql,
+            params,
+            wants: Wants::Rows,
+            rights: Rights::Read,
+        }
+    }
 }
 
 /// What is wanted of a statement.
@@ -306,12 +374,12 @@ impl SqlRow {
 pub enum TxError {
     /// It would end the transaction, attach a file, change a setting, write what is the
     /// store's own, or make a table where none is to be made.
-    #[error(
-        "{sql:?} may not be run here: tables are made in `set_up`, those that begin with annalist_ are the store's own, and the transaction ends by itself"
-    )]
+    #[error("{sql:?} may not be run here: {why}")]
     Forbidden {
         /// The statement.
         sql: String,
+        /// What may be run.
+        why: &'static str,
     },
     /// Its parameters are not `$1`, `$2` and so on, one for each value given.
     #[error("{sql:?} was given {given} values; its parameters are to be $1 to ${given}")]
@@ -336,6 +404,14 @@ pub enum TxError {
     /// The transaction was ended, by `ON CONFLICT ROLLBACK` or the like.
     #[error("the transaction was ended; nothing of it is written")]
     Ended,
+    /// What a table holds is not what its reader takes it for.
+    #[error("{what} cannot be read; was it written by another version of the program?")]
+    Unreadable {
+        /// What was read.
+        what: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database refused it.
     #[error("{sql:?} failed")]
     Sql {
@@ -344,129 +420,4 @@ pub enum TxError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn count(_: Ask) -> Result<Answer, TxError> {
-        Ok(Answer::Count(1))
-    }
-
-    #[test]
-    fn statements_are_run_in_turn_and_answered() {
-        let mut seen = Vec::new();
-        let driven = drive(
-            &mut Tx::new(),
-            |tx| {
-                Box::pin(async move {
-                    let first = tx.execute("one", &[1.into()]).await;
-                    let second = tx.execute("two", &[]).await;
-                    (first.ok(), second.is_err())
-                })
-            },
-            |ask| {
-                seen.push((ask.sql, ask.params));
-                match seen.len() {
-                    1 => Ok(Answer::Count(3)),
-                    _ => Err(TxError::Ended),
-                }
-            },
-        );
-        assert!(matches!(driven, Ok((Some(3), true))));
-        assert_eq!(seen[0], ("one".to_owned(), vec![SqlValue::Integer(1)]));
-        assert_eq!(seen[1], ("two".to_owned(), Vec::new()));
-    }
-
-    #[test]
-    fn a_statement_that_is_given_up_is_not_run() {
-        let mut seen = Vec::new();
-        let driven = drive(
-            &mut Tx::new(),
-            |tx| {
-                Box::pin(async move {
-                    {
-                        let mut cx = Context::from_waker(Waker::noop());
-                        let mut given_up = Box::pin(tx.execute("given up", &[]));
-                        assert!(given_up.as_mut().poll(&mut cx).is_pending());
-                    }
-                    tx.execute("run", &[]).await.is_ok()
-                })
-            },
-            |ask| {
-                seen.push(ask.sql.clone());
-                count(ask)
-            },
-        );
-        assert!(matches!(driven, Ok(true)));
-        assert_eq!(seen, ["run"]);
-    }
-
-    #[test]
-    fn waiting_for_anything_else_is_told() {
-        let driven = drive(
-            &mut Tx::new(),
-            |_| Box::pin(std::future::pending::<()>()),
-            count,
-        );
-        assert!(matches!(driven, Err(Stopped::Suspended)));
-    }
-
-    #[test]
-    fn panics_are_told_wherever_they_come_from() {
-        struct Bomb;
-        impl Drop for Bomb {
-            fn drop(&mut self) {
-                panic!("when dropped")
-            }
-        }
-        struct Chain;
-        impl Drop for Chain {
-            fn drop(&mut self) {
-                std::panic::panic_any(Self)
-            }
-        }
-
-        let before = drive(
-            &mut Tx::new(),
-            |_| -> BoxFuture<'_, ()> { panic!("at once") },
-            count,
-        );
-        assert!(matches!(before, Err(Stopped::Panicked(said)) if said.message == "at once"));
-        let inside = drive(
-            &mut Tx::new(),
-            |_| Box::pin(async { panic!("{} inside", 1) }),
-            count,
-        );
-        let inside: Result<(), _> = inside;
-        assert!(matches!(inside, Err(Stopped::Panicked(said)) if said.message == "1 inside"));
-        let after = drive(
-            &mut Tx::new(),
-            |_| {
-                let bomb = Bomb;
-                Box::pin(async move {
-                    let _bomb = bomb;
-                    std::future::pending::<()>().await;
-                })
-            },
-            count,
-        );
-        assert!(matches!(after, Err(Stopped::Panicked(said)) if said.message == "when dropped"));
-        let thrown = drive(
-            &mut Tx::new(),
-            |_| Box::pin(async { std::panic::panic_any(Bomb) }),
-            count,
-        );
-        let thrown: Result<(), _> = thrown;
-        assert!(matches!(thrown, Err(Stopped::Panicked(said)) if said.message.contains("no text")));
-        // Each one that goes throws another.
-        let endless = drive(
-            &mut Tx::new(),
-            |_| Box::pin(async { std::panic::panic_any(Chain) }),
-            count,
-        );
-        let endless: Result<(), _> = endless;
-        assert!(matches!(endless, Err(Stopped::Panicked(_))));
-    }
 }

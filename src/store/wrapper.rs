@@ -14,6 +14,8 @@ use crate::store::backend::{
 };
 use crate::store::changes::Changes;
 use crate::store::commit::CommitRequest;
+#[cfg(feature = "sqlite")]
+use crate::store::database::Database;
 use crate::store::error::{AppendError, StoreError};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
@@ -117,6 +119,11 @@ pub trait Wrapper: Send + Sync + 'static {
         self.inner().find_commit(stream, key)
     }
 
+    #[cfg(feature = "sqlite")]
+    fn database(&self) -> Option<Database> {
+        self.inner().database()
+    }
+
     fn identity(&self) -> StoreIdentity {
         self.inner().identity()
     }
@@ -203,6 +210,11 @@ impl<W: Wrapper> Backend for W {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
         Wrapper::find_commit(self, stream, key)
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn database(&self) -> Option<Database> {
+        Wrapper::database(self)
     }
 
     fn identity(&self) -> StoreIdentity {

@@ -10,28 +10,33 @@ use chrono::DateTime;
 use rusqlite::{Connection, ErrorCode};
 
 use super::append::{Appender, Desk};
+use super::code::UserCode;
 use super::fault::{Failure, corrupt, fault};
-use super::guard::{Guard, Whose};
+use super::guard::Guard;
+use super::inline::{Inline, Recorded};
 use super::lock::write_lock;
 use super::options::SqliteOptions;
 use super::remove::remove;
-use super::statements::Statements;
 use crate::caught::{caught, let_go};
 use crate::event::RecordedEvent;
 use crate::store::commit::CommitRequest;
+use crate::store::database::{Done, Work};
 use crate::store::error::{AppendError, HookError, StoreError, StoreErrorKind};
 use crate::store::hook::CommitHook;
 use crate::store::receipt::Receipt;
 use crate::store::removal::{RemovalRequest, Removed};
-use crate::store::tx::{Stopped, Tx, drive};
+use crate::store::tx::{Rights, Tx};
 use crate::version::Position;
 
 /// The hooks of a store, and the statements that they have used.
 pub(super) struct Hooks<'c> {
     conn: &'c Connection,
     hooks: Vec<Arc<dyn CommitHook>>,
-    guard: Guard,
-    statements: Statements<'c>,
+    inline: Inline<'c>,
+    code: UserCode<'c>,
+    busy_timeout: Duration,
+    /// Whether code of the application's has run, or will.
+    in_use: bool,
     /// SQLite's counter of changes to the schema when it was looked at.
     schema: i64,
     /// Whether a table of the file has a deferred foreign key.
@@ -56,15 +61,43 @@ impl<'c> Hooks<'c> {
         let mut new = Self {
             conn,
             hooks: options.hooks.clone(),
-            guard,
-            statements: Statements::new(conn),
+            inline: Inline::new(conn, options)?,
+            code: UserCode::new(conn, guard),
+            busy_timeout: options.busy_timeout,
+            in_use: !options.hooks.is_empty() || !options.inline.is_empty(),
             schema: -1,
             defers: false,
         };
         if !new.hooks.is_empty() {
             new.set_up(options.busy_timeout)?;
         }
+        new.catch_up()?;
         Ok(new)
+    }
+
+    /// Brings the inline projections to the end of the store.
+    pub(super) fn catch_up(&mut self) -> Result<(), StoreError> {
+        let caught_up = self.inline.catch_up(&mut self.code, self.busy_timeout);
+        // The writer waits for the lock by itself.
+        let waiting = self.conn.busy_timeout(Duration::ZERO);
+        caught_up?;
+        waiting.map_err(|error| fault(error, "catching up with inline projections"))
+    }
+
+    /// Compares what the file records of inline projections with those of this writer, in
+    /// a transaction that begins at `head`.
+    pub(super) fn look_inline(&mut self, head: i64) -> Result<Recorded, StoreError> {
+        self.inline.look(head)
+    }
+
+    /// Writes down how far the inline projections have come.
+    pub(super) fn seal(&mut self) -> rusqlite::Result<()> {
+        self.inline.seal()
+    }
+
+    /// The transaction is no more.
+    pub(super) fn forget(&mut self) {
+        self.inline.forget();
     }
 
     fn set_up(&mut self, timeout: Duration) -> Result<(), StoreError> {
@@ -94,7 +127,7 @@ impl<'c> Hooks<'c> {
             return Err(refused(what));
         }
         // What was compiled for setting up may do more than a hook may do later.
-        self.statements.forget();
+        self.code.forget();
         transaction.commit().map_err(|error| {
             match error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
                 true => refused("setting up the hooks").with_source(self.left_open()),
@@ -105,7 +138,7 @@ impl<'c> Hooks<'c> {
 
     /// Looks at the schema as of the transaction that has just been opened.
     pub(super) fn look(&mut self) -> Result<(), StoreError> {
-        if self.hooks.is_empty() {
+        if !self.in_use {
             return Ok(());
         }
         let look = |sql: &str| {
@@ -118,7 +151,7 @@ impl<'c> Hooks<'c> {
             let defers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
             self.defers = look(defers).map_err(sql)? != 0;
             self.schema = schema;
-            self.statements.forget();
+            self.code.forget();
         }
         Ok(())
     }
@@ -134,7 +167,8 @@ impl<'c> Hooks<'c> {
     }
 
     fn left_open(&self) -> AppendError {
-        let names: Vec<_> = self.hooks.iter().map(|hook| name(hook.as_ref())).collect();
+        let names = self.hooks.iter().map(|hook| name(hook.as_ref()));
+        let names: Vec<_> = names.chain(self.inline.called()).collect();
         AppendError::Hook {
             hook: names.join(" or "),
             source: HookError::UnresolvedForeignKey,
@@ -148,7 +182,8 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         request: &CommitRequest,
     ) -> Result<Receipt, Failure> {
-        if self.hooks.is_empty() {
+        self.inline.refuse_missing()?;
+        if self.is_empty() {
             return appender.apply(&mut desk, request);
         }
         self.undoable(desk, appender, |hooks, desk, appender| {
@@ -157,6 +192,7 @@ impl<'c> Hooks<'c> {
                 let recorded_at = desk.transaction.recorded_at();
                 let events = recorded(request, &receipt, last, recorded_at)?;
                 hooks.call(Call::Events(&events))?;
+                hooks.inline.on_events(&events, &mut hooks.code)?;
             }
             Ok(receipt)
         })
@@ -169,15 +205,35 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         request: &RemovalRequest,
     ) -> Result<Removed, Failure> {
-        if self.hooks.is_empty() {
+        self.inline.refuse_missing()?;
+        if self.is_empty() {
             return remove(self.conn, &mut desk, request);
         }
         self.undoable(desk, appender, |hooks, desk, _| {
             let removed = remove(hooks.conn, desk, request)?;
             if removed.changed {
                 hooks.call(Call::Removal(&removed))?;
+                hooks.inline.on_removal(&removed, &mut hooks.code)?;
             }
             Ok(removed)
+        })
+    }
+
+    /// Code of the application's that appends nothing.
+    pub(super) fn transact(
+        &mut self,
+        desk: Desk<'_, 'c>,
+        appender: &mut Appender<'c>,
+        work: &dyn Work,
+    ) -> Result<Done, Failure> {
+        if !self.in_use {
+            self.in_use = true;
+            self.look()?;
+        }
+        self.undoable(desk, appender, |hooks, _, _| {
+            let mut tx = Tx::new(Rights::Ours);
+            let ended = hooks.code.run(&mut tx, |tx| work.run(tx));
+            ended.map_err(|failed| failed.of(work.name()))
         })
     }
 
@@ -188,11 +244,12 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         write: impl FnOnce(&mut Self, &mut Desk<'d, 'c>, &mut Appender<'c>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mark = desk.transaction.mark();
+        let (mark, inline) = (desk.transaction.mark(), self.inline.mark());
         self.run("SAVEPOINT annalist_commit")?;
         let written = write(self, &mut desk, appender);
         if let Err(Failure::Refused(AppendError::Hook { .. })) = written {
             desk.transaction.back_to(mark);
+            self.inline.back_to(inline);
             desk.streams.forget();
             appender.forget();
         }
@@ -203,6 +260,10 @@ impl<'c> Hooks<'c> {
                 Err(error.into())
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.hooks.is_empty() && self.inline.is_empty()
     }
 
     fn settle<T>(&self, written: &Result<T, Failure>) -> rusqlite::Result<()> {
@@ -231,42 +292,17 @@ impl<'c> Hooks<'c> {
     }
 
     fn call_one(&mut self, hook: &dyn CommitHook, call: Call<'_>) -> Result<(), Failure> {
-        let whose = match call {
-            Call::SetUp => Whose::SetUp,
-            Call::Events(_) | Call::Removal(_) => Whose::Hook,
+        let rights = match call {
+            Call::SetUp => Rights::SetUp,
+            Call::Events(_) | Call::Removal(_) => Rights::Write,
         };
-        self.guard.now(whose);
-        let mut broken = None;
-        let mut tx = Tx::new();
-        let ended = drive(
-            &mut tx,
-            |tx| match call {
-                Call::SetUp => hook.set_up(tx),
-                Call::Events(events) => hook.on_events(events, tx),
-                Call::Removal(removed) => hook.on_removal(removed, tx),
-            },
-            |ask| self.statements.answer(&ask, &mut broken),
-        );
-        self.guard.now(Whose::Ours);
-        if let Some(broken) = broken {
-            let_go(ended);
-            return Err(Failure::Broken(broken));
-        }
-        let stopped = |source| AppendError::Hook {
-            hook: name(hook),
-            source,
-        };
-        if self.conn.is_autocommit() {
-            let_go(ended);
-            return Err(Failure::Ended(stopped(HookError::EndedTransaction)));
-        }
-        let why = match ended {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => HookError::Refused(error),
-            Err(Stopped::Panicked(panicked)) => HookError::Panicked(panicked),
-            Err(Stopped::Suspended) => HookError::Suspended,
-        };
-        Err(Failure::Refused(stopped(why)))
+        let mut tx = Tx::new(rights);
+        let ended = self.code.run(&mut tx, |tx| match call {
+            Call::SetUp => hook.set_up(tx),
+            Call::Events(events) => hook.on_events(events, tx),
+            Call::Removal(removed) => hook.on_removal(removed, tx),
+        });
+        ended.map_err(|failed| failed.of(name(hook)))
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn make_secrets(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute(sql, row).map(drop)
 }
 
-fn store_id(conn: &Connection) -> rusqlite::Result<Uuid> {
+pub(super) fn store_id(conn: &Connection) -> rusqlite::Result<Uuid> {
     let sql = "SELECT store_id FROM annalist_meta";
     conn.query_row(sql, [], |row| row.get(0))
         .map(Uuid::from_bytes)

@@ -1,11 +1,14 @@
 //! What the writer is asked, and who waits for the answer.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::fault::Failure;
 use crate::caught::let_go;
 use crate::store::commit::{AppendRequest, CommitRequest, EventRequest};
+use crate::store::database::{Done, Work};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::fence::{LeaseAnswer, LeaseRequest};
 use crate::store::receipt::Receipt;
@@ -17,6 +20,7 @@ pub(super) enum Job {
     Remove(Asked<RemovalRequest, Removed>),
     Lease(Asked<LeaseRequest, LeaseAnswer>),
     Compact(Asked<(), Compacted>),
+    Transact(Asked<Arc<dyn Work>, Done>),
 }
 
 /// A request, and the caller that waits for its answer.
@@ -110,7 +114,7 @@ impl Job {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Commit(asked) => asked.request.bytes(),
-            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) => 0,
+            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => 0,
         }
     }
 
@@ -124,7 +128,7 @@ impl Job {
                     + events * size_of::<EventRequest>()
                     + appends.len() * size_of::<AppendRequest>()
             }
-            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) => 0,
+            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => 0,
         }
     }
 
@@ -135,6 +139,7 @@ impl Job {
             Self::Remove(asked) => asked.caller.is_closed(),
             Self::Lease(asked) => asked.caller.is_closed(),
             Self::Compact(asked) => asked.caller.is_closed(),
+            Self::Transact(asked) => asked.caller.is_closed(),
         }
     }
 
@@ -143,6 +148,7 @@ impl Job {
         match self {
             Self::Commit(asked) => asked.blamed = Some(error),
             Self::Remove(asked) => asked.blamed = Some(error),
+            Self::Transact(asked) => asked.blamed = Some(error),
             Self::Lease(_) | Self::Compact(_) => {}
         }
     }
@@ -154,6 +160,7 @@ impl Job {
             Self::Remove(asked) => asked.answer(),
             Self::Lease(asked) => asked.answer(),
             Self::Compact(asked) => asked.answer(),
+            Self::Transact(asked) => asked.answer(),
         }
     }
 
@@ -164,6 +171,7 @@ impl Job {
             Self::Remove(asked) => asked.tell(Err(error)),
             Self::Lease(asked) => asked.tell(Err(error)),
             Self::Compact(asked) => asked.tell(Err(error)),
+            Self::Transact(asked) => asked.tell(Err(error)),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `migrate` | brings the file of an older release to this one's schema |
 //! | `identity` | what tells this store from every other |
 //! | `inlet` | the queue in front of a thread |
+//! | `access` | the writer and the readers, as callers reach them |
 //! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
 //! | `bell` | tells the followers, also those in other processes |
 //! | `job` | what it is asked, and who waits for the answer |
@@ -22,8 +23,11 @@
 //! | `remove` | one removal inside that transaction, and compaction |
 //! | `leases` | the leases that were granted |
 //! | `hooks` | code of the application's around one commit or removal |
+//! | `code` | runs it, and tells what became of it |
+//! | `inline` | read models that are filled on the way |
 //! | `statements` | what it runs there |
 //! | `guard` | what its statements may do |
+//! | `database` | another file, for read models alone |
 //! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
@@ -86,16 +90,16 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use rusqlite::Connection;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
+use self::access::Access;
 use self::backup::back_up;
 use self::bell::News;
 use self::ear::Listener;
-use self::fault::at_file;
+use self::fault::{at_file, fault};
 use self::guard::Guard;
-use self::inlet::{Gone, Here, Inlet, Outlet, here, queue};
-use self::job::{Asked, Job};
+use self::inlet::{Gone, Here, Outlet, here, queue};
+use self::job::Job;
 use self::listen::Listeners;
 use self::pool::Pool;
 use self::reader::Reader;
@@ -109,6 +113,7 @@ use crate::store::backend::{
 };
 use crate::store::changes::Changes;
 use crate::store::commit::CommitRequest;
+use crate::store::database::{Database, SqlBackend};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
@@ -117,9 +122,12 @@ use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
 use crate::version::Position;
 
+mod access;
 mod append;
 mod backup;
 mod bell;
+mod code;
+mod database;
 mod ear;
 mod fault;
 mod guard;
@@ -128,6 +136,7 @@ mod hooks;
 mod identity;
 mod info;
 mod inlet;
+mod inline;
 mod job;
 mod keys;
 mod leases;
@@ -151,14 +160,12 @@ mod verify;
 mod walk;
 mod writer;
 
+pub use database::DatabaseOptions;
 pub use options::{Durability, SqliteOptions};
 
 /// The store in a SQLite file.
 pub(super) struct SqliteStore {
-    path: PathBuf,
-    options: SqliteOptions,
-    jobs: Inlet<Job>,
-    readers: Pool,
+    access: Arc<Access>,
     identity: StoreIdentity,
     listeners: Listeners,
     /// Held by whoever else reads the file, which is not closed before; gone once the
@@ -195,54 +202,19 @@ impl SqliteStore {
             })
             .map_err(|error| no_thread(error, &path))?;
         let (readers, identity) = is_open.await.map_err(|_| stopped("opening", &path))??;
-        Ok(Self {
+        let access = Access {
             path,
             options,
             jobs,
             readers,
+        };
+        Ok(Self {
+            access: Arc::new(access),
             identity,
             listeners,
             guests,
             ended,
         })
-    }
-
-    /// Asks the writer, waiting for a place in its queue if it must, and for its answer.
-    async fn ask<Q, A>(
-        &self,
-        request: Q,
-        job: impl FnOnce(Asked<Q, A>) -> Job,
-    ) -> Result<A, AppendError> {
-        let (asked, answer) = Asked::new(request, self.options.clock.now());
-        let refused = |kind| {
-            let writing = format!("writing to {}", self.path.display());
-            StoreError::new(kind, writing)
-        };
-        let job = job(asked);
-        let bytes = job.memory_bytes();
-        let job = match self.jobs.try_send(job, bytes) {
-            Ok(()) => {
-                // The thread ended in the middle, which only a bug can do.
-                let answer = answer.await;
-                return answer.map_err(|_| refused(StoreErrorKind::Unknown))?.told;
-            }
-            Err(TrySendError::Closed(_)) => {
-                return Err(refused(StoreErrorKind::HandleClosed).into());
-            }
-            Err(TrySendError::Full(job)) => job,
-        };
-        let sent = self.jobs.send(job, bytes);
-        let sent = tokio::time::timeout(self.options.queue_timeout, sent);
-        match sent.await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(refused(StoreErrorKind::HandleClosed).into()),
-            Err(_) => return Err(refused(StoreErrorKind::Overloaded).into()),
-        }
-        match self.jobs.answer_or_gone(answer).await {
-            Some(answer) => answer.told,
-            // What the writer has taken is answered before it goes.
-            None => Err(refused(StoreErrorKind::HandleClosed).into()),
-        }
     }
 }
 
@@ -292,7 +264,10 @@ impl Opening {
         let news = News::of(&self.path, self.heads.clone(), self.listener.clone());
         let writer = Writer::new(conn, guard, &self.options, news)?;
         let readers = (0..self.options.readers.max(1))
-            .map(|_| schema::open_reader(&self.path, &self.options))
+            .map(|_| {
+                let conn = schema::open_reader(&self.path, &self.options)?;
+                Reader::new(conn).map_err(|error| fault(error, "setting up a reader"))
+            })
             .collect::<Result<_, _>>()?;
         let started = Pool::start(readers);
         let (pool, ended) = started.map_err(|error| no_thread(error, &self.path))?;
@@ -312,30 +287,30 @@ fn stopped(doing: &str, path: &Path) -> StoreError {
 
 impl Backend for SqliteStore {
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
-        Box::pin(self.ask(request, Job::Commit))
+        Box::pin(self.access.ask(request, Job::Commit))
     }
 
     fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
-        Box::pin(self.ask(request, Job::Remove))
+        Box::pin(self.access.ask(request, Job::Remove))
     }
 
     fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
         Box::pin(async {
-            let compacted = self.ask((), Job::Compact).await;
-            compacted.map_err(fault::store_error)
+            let compacted = self.access.ask((), Job::Compact).await;
+            compacted.map_err(self::fault::store_error)
         })
     }
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
-        Box::pin(self.readers.run(move |reader| reader.read_stream(&query)))
+        Box::pin(self.access.readers.run(move |reader| reader.read_stream(&query)))
     }
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
-        Box::pin(self.readers.run(move |reader| reader.read_all(&query)))
+        Box::pin(self.access.readers.run(move |reader| reader.read_all(&query)))
     }
 
     fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
-        Box::pin(self.readers.run(move |reader| reader.read_feed(&query)))
+        Box::pin(self.access.readers.run(move |reader| reader.read_feed(&query)))
     }
 
     fn changes(&self) -> Result<Changes, StoreError> {
@@ -343,7 +318,7 @@ impl Backend for SqliteStore {
     }
 
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
-        Box::pin(self.readers.run(move |reader| reader.list_streams(&query)))
+        Box::pin(self.access.readers.run(move |reader| reader.list_streams(&query)))
     }
 
     fn stream_info<'a>(
@@ -351,7 +326,7 @@ impl Backend for SqliteStore {
         stream: &'a StreamId,
     ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
         let stream = stream.clone();
-        Box::pin(self.readers.run(move |reader| reader.stream_info(&stream)))
+        Box::pin(self.access.readers.run(move |reader| reader.stream_info(&stream)))
     }
 
     fn find_event<'a>(
@@ -361,7 +336,7 @@ impl Backend for SqliteStore {
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
         let stream = stream.clone();
         Box::pin(
-            self.readers
+            self.access.readers
                 .run(move |reader| reader.find_event(&stream, id)),
         )
     }
@@ -373,9 +348,14 @@ impl Backend for SqliteStore {
     ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
         let (stream, key) = (stream.clone(), key.to_owned());
         Box::pin(
-            self.readers
+            self.access.readers
                 .run(move |reader| reader.find_commit(&stream, &key)),
         )
+    }
+
+    fn database(&self) -> Option<Database> {
+        let access: Arc<dyn SqlBackend> = Arc::clone(&self.access) as _;
+        Some(Database::of(access))
     }
 
     fn identity(&self) -> StoreIdentity {
@@ -384,8 +364,8 @@ impl Backend for SqliteStore {
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<LeaseAnswer, StoreError>> {
         Box::pin(async {
-            let answer = self.ask(request, Job::Lease).await;
-            answer.map_err(fault::store_error)
+            let answer = self.access.ask(request, Job::Lease).await;
+            answer.map_err(self::fault::store_error)
         })
     }
 
@@ -393,16 +373,16 @@ impl Backend for SqliteStore {
         &'a self,
         name: &'a LeaseName,
     ) -> BoxFuture<'a, Result<Option<LeaseState>, StoreError>> {
-        let (name, now) = (name.clone(), self.options.clock.now());
+        let (name, now) = (name.clone(), self.access.options.clock.now());
         Box::pin(async move {
             let find = move |reader: &mut Reader| reader.lease(&name);
-            let state = self.readers.run(find).await?;
+            let state = self.access.readers.run(find).await?;
             Ok(state.is_held(now).then_some(state))
         })
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, StoreError>> {
-        Box::pin(self.readers.run(Reader::head))
+        Box::pin(self.access.readers.run(Reader::head))
     }
 
     fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, StoreError>> {
@@ -410,7 +390,7 @@ impl Backend for SqliteStore {
             let mut verifier = Verifier::new();
             loop {
                 let part = move |reader: &mut Reader| reader.verify(verifier);
-                match self.readers.run(part).await? {
+                match self.access.readers.run(part).await? {
                     ControlFlow::Break(report) => return Ok(report),
                     ControlFlow::Continue(rest) => verifier = rest,
                 }
@@ -420,11 +400,11 @@ impl Backend for SqliteStore {
 
     fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<BackedUp, StoreError>> {
         Box::pin(async {
-            let closed = || at_file(&self.path, StoreErrorKind::HandleClosed, "backing up");
+            let closed = || at_file(&self.access.path, StoreErrorKind::HandleClosed, "backing up");
             let here = self.guests.upgrade().ok_or_else(closed)?;
             let to = schema::plain_path(to)?;
-            let (from, options) = (self.path.clone(), self.options.clone());
-            let closing = self.jobs.closing();
+            let (from, options) = (self.access.path.clone(), self.access.options.clone());
+            let closing = self.access.jobs.closing();
             let (caller, answer) = oneshot::channel();
             let copying = move || {
                 let is_wanted = || !caller.is_closed() && !*closing.borrow();
@@ -435,23 +415,23 @@ impl Backend for SqliteStore {
             thread::Builder::new()
                 .name("annalist-backup".to_owned())
                 .spawn(copying)
-                .map_err(|error| no_thread(error, &self.path))?;
+                .map_err(|error| no_thread(error, &self.access.path))?;
             answer
                 .await
-                .map_err(|_| stopped("backing up", &self.path))?
+                .map_err(|_| stopped("backing up", &self.access.path))?
         })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         // Both at once and without waiting, so that a dropped future closes too.
-        self.readers.close();
-        self.jobs.close();
+        self.access.readers.close();
+        self.access.jobs.close();
         // Last, so that whoever is woken finds it closed.
         self.listeners.close();
         Box::pin(async move {
             let mut ended = self.ended.clone();
             let closed = ended.wait_for(|ended| *ended).await;
-            closed.map(drop).map_err(|_| stopped("closing", &self.path))
+            closed.map(drop).map_err(|_| stopped("closing", &self.access.path))
         })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::store::derived::Derivation;
 use crate::store::hook::CommitHook;
 use crate::store::limits::Limits;
 
@@ -28,6 +29,17 @@ pub enum Durability {
     Normal,
     /// Nothing is flushed: `synchronous=OFF`. For files that can be made again.
     Off,
+}
+
+impl Durability {
+    /// What SQLite calls it.
+    pub(super) const fn pragma(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Normal => "NORMAL",
+            Self::Off => "OFF",
+        }
+    }
 }
 
 /// Options of a store in a SQLite file.
@@ -77,6 +89,11 @@ pub struct SqliteOptions {
     /// Code that is called inside the transaction of each commit, in this order. Default
     /// none, which is faster.
     pub hooks: Vec<Arc<dyn CommitHook>>,
+    /// Projections that are filled inside the transaction of each commit, made by
+    /// [`projection::inline`](crate::projection::inline). They are recorded in the file:
+    /// opening catches up with them, and a process that lacks one cannot append. Default
+    /// none.
+    pub inline: Vec<Derivation>,
     /// Pages of 4 KiB in the write-ahead log after which the writer moves them into
     /// the file. Default 4,000.
     pub checkpoint_pages: u32,
@@ -104,6 +121,7 @@ impl Default for SqliteOptions {
             reader_cache_bytes: 16 * 1024 * 1024,
             streams_cached_max: 65_536,
             hooks: Vec::new(),
+            inline: Vec::new(),
             checkpoint_pages: 4_000,
             poll_interval: Duration::from_millis(50),
         }

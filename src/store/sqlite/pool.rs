@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
@@ -23,16 +22,16 @@ pub(super) struct Pool {
 impl Pool {
     const QUEUED_MAX: usize = 1_024;
 
-    /// Starts a thread for each connection; also answers what tells when all have ended.
-    pub(super) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Gone)> {
+    /// Starts a thread for each reader; also answers what tells when all have ended.
+    pub(super) fn start(readers: Vec<Reader>) -> std::io::Result<(Self, Gone)> {
         let (jobs, queue) = queue(Self::QUEUED_MAX, 0);
         let queue = Arc::new(Mutex::new(queue));
-        for (index, conn) in connections.into_iter().enumerate() {
+        for (index, reader) in readers.into_iter().enumerate() {
             let queue = Arc::clone(&queue);
             thread::Builder::new()
                 .name(format!("annalist-reader-{index}"))
                 // The connection is closed before the queue is let go.
-                .spawn(move || serve(conn, &queue))?;
+                .spawn(move || serve(reader, &queue))?;
         }
         let ended = jobs.gone();
         Ok((Self { jobs }, ended))
@@ -67,8 +66,7 @@ impl Pool {
     }
 }
 
-fn serve(conn: Connection, queue: &Queue) {
-    let mut reader = Reader::new(conn);
+fn serve(mut reader: Reader, queue: &Queue) {
     while let Some(job) = next(queue) {
         job(&mut reader);
     }

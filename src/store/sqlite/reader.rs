@@ -4,10 +4,12 @@
 //! Called on the threads of the pool. Rows are decoded here, where they are read.
 
 use std::ops::ControlFlow;
+use std::sync::Weak;
 
 use rusqlite::{Connection, params};
 
 use super::fault::{corrupt, fault};
+use super::guard::Guard;
 use super::head::Head;
 use super::info::{facts, info, list, one_row};
 use super::keys;
@@ -15,6 +17,7 @@ use super::leases;
 use super::names::{Names, StreamRow, stream_row};
 use super::positions::{order, read_all, read_feed};
 use super::row::{COLUMNS, position, stored, version};
+use super::statements::query;
 use super::verify::Verifier;
 use super::walk::{Step, Walk};
 use crate::event::RecordedEvent;
@@ -22,6 +25,7 @@ use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
     AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
+use crate::store::database::QueryError;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
 use crate::store::feed::{FeedPage, FeedQuery};
@@ -29,21 +33,35 @@ use crate::store::fence::{LeaseName, LeaseState};
 use crate::store::filter::is_wanted;
 use crate::store::report::VerifyReport;
 use crate::store::scan::numbers;
+use crate::store::tx::{Ask, SqlRow, SqlValue};
 use crate::version::{Position, Version};
 
 /// A connection that reads, and the names that it has looked up.
 pub(super) struct Reader {
     conn: Connection,
     names: Names,
+    guard: Guard,
 }
 
 impl Reader {
-    pub(super) fn new(conn: Connection) -> Self {
+    pub(super) fn new(mut conn: Connection) -> rusqlite::Result<Self> {
         conn.set_prepared_statement_cache_capacity(32);
-        Self {
+        Ok(Self {
+            guard: Guard::set_for_queries(&mut conn)?,
             conn,
             names: Names::new(),
-        }
+        })
+    }
+
+    /// A query of the application's.
+    pub(super) fn query(
+        &mut self,
+        sql: String,
+        params: Vec<SqlValue>,
+        wanted: Weak<()>,
+    ) -> Result<Vec<SqlRow>, QueryError> {
+        let ask = Ask::query(sql, params);
+        self.guard.query(wanted, || query(&self.conn, &ask))
     }
 
     pub(super) fn read_stream(&mut self, query: &StreamQuery) -> Result<StreamPage, StoreError> {
@@ -173,7 +191,7 @@ impl Reader {
         &mut self,
         read: impl FnOnce(&Connection, &mut Names) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let Self { conn, names } = self;
+        let Self { conn, names, .. } = self;
         let transaction = sql(conn.unchecked_transaction())?;
         let answer = read(&transaction, names)?;
         sql(transaction.commit())?;

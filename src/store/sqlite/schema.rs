@@ -64,12 +64,7 @@ pub(super) fn open_writer(
         Refusal::Told(error) => error,
         Refusal::Sqlite(error) => fault(error, &format!("opening {}", path.display())),
     })?;
-    // Without user code there is nobody to guard against.
-    let guard = match options.hooks.is_empty() {
-        true => Ok(Guard::none()),
-        false => Guard::set(&mut conn),
-    };
-    let guard = guard.map_err(|error| fault(error, "guarding the store's tables"))?;
+    let guard = Guard::set(&mut conn).map_err(|error| fault(error, "guarding the store's tables"))?;
     Ok((conn, guard))
 }
 
@@ -148,7 +143,7 @@ fn refuse_foreign(_: &Path) -> Result<(), StoreError> {
 /// Closing any descriptor of a file drops all locks that this process has on it, SQLite's
 /// among them. So nobody of this process opens the file while it is being made, and no
 /// one but SQLite ever opens it later.
-fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_private(path: &Path) -> Result<(), StoreError> {
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut new = OpenOptions::new();
@@ -351,12 +346,7 @@ fn refuse_newer(conn: &Connection, path: &Path) -> Result<(), Refusal> {
 }
 
 fn set_up_writer(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
-    let synchronous = match options.durability {
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
-        Durability::Off => "OFF",
-    };
-    conn.pragma_update(None, "synchronous", synchronous)?;
+    conn.pragma_update(None, "synchronous", options.durability.pragma())?;
     // Where fsync does not reach the disk's platter, which is macOS alone.
     let flush = options.durability == Durability::Full;
     conn.pragma_update(None, "fullfsync", flush)?;

@@ -1,5 +1,7 @@
-//! The statements that hooks run: compiled once, bound by position, answered whole.
+//! The statements that the application's code runs: compiled once, bound by position,
+//! answered whole.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashlink::LruCache;
@@ -8,8 +10,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Batch, Connection, ErrorCode, Rows, Statement, ToSql, params_from_iter};
 
 use super::fault::fault;
+use crate::store::database::QueryError;
 use crate::store::error::StoreError;
-use crate::store::tx::{Answer, Ask, SqlRow, SqlValue, Tx, TxError, Wants};
+use crate::store::tx::{Answer, Ask, Rights, SqlRow, SqlValue, Tx, TxError, Wants};
 
 /// The statements used last. Apart from the connection's own, which would hand out those
 /// of the store, compiled when nobody was watched.
@@ -21,6 +24,8 @@ pub(super) struct Statements<'c> {
 /// A statement, and which of the values goes to each of its parameters.
 struct Prepared<'c> {
     statement: Statement<'c>,
+    /// Under which it was compiled: what they forbid was asked then.
+    rights: Rights,
     places: Vec<usize>,
     columns: Arc<[String]>,
 }
@@ -43,8 +48,7 @@ impl<'c> Statements<'c> {
         self.kept.clear();
     }
 
-    /// Runs one statement of a hook. A database that fails is told whatever the hook
-    /// makes of it.
+    /// Runs one statement. A database that fails is told whatever the code makes of it.
     pub(super) fn answer(
         &mut self,
         ask: &Ask,
@@ -65,7 +69,8 @@ impl<'c> Statements<'c> {
     }
 
     fn prepared(&mut self, ask: &Ask) -> Result<&mut Prepared<'c>, Unrun> {
-        if !self.kept.contains_key(&ask.sql) {
+        let kept = self.kept.get(&ask.sql);
+        if kept.is_none_or(|kept| kept.rights != ask.rights) {
             let prepared = Prepared::new(self.conn, ask)?;
             self.kept.insert(ask.sql.clone(), prepared);
         }
@@ -93,7 +98,8 @@ fn told(ask: &Ask, error: rusqlite::Error, broken: &mut Option<StoreError>) -> T
     let sql = ask.sql.clone();
     let code = error.sqlite_error_code();
     if code == Some(ErrorCode::AuthorizationForStatementDenied) {
-        return TxError::Forbidden { sql };
+        let why = ask.rights.told();
+        return TxError::Forbidden { sql, why };
     }
     use ErrorCode::{
         DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory,
@@ -111,7 +117,7 @@ fn told(ask: &Ask, error: rusqlite::Error, broken: &mut Option<StoreError>) -> T
                 | SystemIoFailure
         )
     ) {
-        *broken = Some(fault(error, "running a hook"));
+        *broken = Some(fault(error, "running a statement"));
         return TxError::Ended;
     }
     let source = error.into();
@@ -128,7 +134,11 @@ impl<'c> Prepared<'c> {
         if ask.sql.contains('\0') {
             return Err(not_one());
         }
-        let mut statements = Batch::new(conn, &ask.sql);
+        let sql = match ask.rights.tables() {
+            Some(tables) => tables.rewrite(&ask.sql),
+            None => Cow::Borrowed(ask.sql.as_str()),
+        };
+        let mut statements = Batch::new(conn, &sql);
         let statement = statements.next()?.ok_or_else(not_one)?;
         if statements.next()?.is_some() {
             return Err(not_one());
@@ -144,9 +154,14 @@ impl<'c> Prepared<'c> {
         let places = (1..=statement.parameter_count()).map(place);
         let places: Option<Vec<usize>> = places.collect();
         let places = places.ok_or_else(|| Unrun::Told(parameters()))?;
-        let columns = statement.column_names().map(str::to_owned).collect();
+        let column = |name: &str| match ask.rights.tables() {
+            Some(tables) => tables.column(name).to_owned(),
+            None => name.to_owned(),
+        };
+        let columns = statement.column_names().map(column).collect();
         Ok(Self {
             statement,
+            rights: ask.rights.clone(),
             places,
             columns,
         })
@@ -181,6 +196,21 @@ impl<'c> Prepared<'c> {
                 sql: ask.sql.clone(),
             })
         })
+    }
+}
+
+/// Answers one query, whose statement is not kept.
+pub(super) fn query(conn: &Connection, ask: &Ask) -> Result<Vec<SqlRow>, QueryError> {
+    let answer = Prepared::new(conn, ask).and_then(|mut prepared| prepared.run(ask));
+    match answer {
+        Ok(Answer::Rows(rows)) => Ok(rows),
+        Ok(Answer::Count(_)) => Ok(Vec::new()),
+        Err(Unrun::Told(error)) => Err(error.into()),
+        Err(Unrun::Sqlite(error)) => {
+            let mut broken = None;
+            let error = told(ask, error, &mut broken);
+            Err(broken.map_or(error.into(), QueryError::Store))
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Mark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     Holds,
+    /// It does, but others have committed something that concerns no stream.
+    HoldsStill,
     Stale,
 }
 
@@ -77,7 +79,7 @@ impl<'c> Transaction<'c> {
         let head = Head::read(self.conn)?;
         // Someone may have committed what concerns no stream, such as a read model.
         let kept = match self.seen.is_some() && self.head == head {
-            true => Kept::Holds,
+            true => Kept::HoldsStill,
             false => Kept::Stale,
         };
         self.head = head;

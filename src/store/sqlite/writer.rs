@@ -21,6 +21,7 @@ use super::fault::{Failure, at_commit, at_rollback, fault};
 use super::guard::Guard;
 use super::hooks::Hooks;
 use super::inlet::Outlet;
+use super::inline::Recorded;
 use super::job::{Asked, Job, ended_early};
 use super::leases;
 use super::names::Names;
@@ -140,15 +141,32 @@ impl<'c> Writer<'c> {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
-        if self.transaction.begin()? == Kept::Stale {
-            self.streams.forget();
+        loop {
+            let kept = self.transaction.begin()?;
+            if kept == Kept::Stale {
+                self.streams.forget();
+            }
+            let looked = self.look(kept);
+            if looked.is_err() || matches!(looked, Ok(Recorded::Behind)) {
+                // The error that is told is the first one.
+                let _ = self.roll_back();
+            }
+            match looked? {
+                Recorded::Agrees => return Ok(()),
+                // In transactions of its own, so that others are not kept waiting.
+                Recorded::Behind => self.hooks.catch_up()?,
+            }
         }
-        let looked = self.hooks.look();
-        if looked.is_err() {
-            // The error that is told is the first one.
-            let _ = self.roll_back();
+    }
+
+    fn look(&mut self, kept: Kept) -> Result<Recorded, StoreError> {
+        self.hooks.look()?;
+        match kept {
+            Kept::Holds => Ok(Recorded::Agrees),
+            Kept::HoldsStill | Kept::Stale => {
+                self.hooks.look_inline(self.transaction.position())
+            }
         }
-        looked
     }
 
     /// Does one job in the open transaction; an error is SQLite's.
@@ -178,6 +196,14 @@ impl<'c> Writer<'c> {
                 };
                 hooks.remove(desk, appender, request)
             }),
+            Job::Transact(asked) => asked.decide(|work, now| {
+                let desk = Desk {
+                    transaction,
+                    streams,
+                    now,
+                };
+                hooks.transact(desk, appender, work.as_ref())
+            }),
             Job::Lease(asked) => asked.decide(|request, now| leases::ask(conn, request, now)),
             // Kept apart by whoever takes jobs from the queue.
             Job::Compact(_) => Ok(()),
@@ -191,6 +217,7 @@ impl<'c> Writer<'c> {
     fn roll_back(&mut self) -> rusqlite::Result<()> {
         self.streams.forget();
         self.appender.forget();
+        self.hooks.forget();
         self.names = Names::new();
         self.transaction.roll_back()
     }
@@ -198,7 +225,7 @@ impl<'c> Writer<'c> {
     /// Commits, and answers everyone: also who was refused has been told what the
     /// batch holds.
     fn commit(&mut self, mut batch: Vec<Job>) {
-        if let Err(error) = self.transaction.seal() {
+        if let Err(error) = self.hooks.seal().and_then(|()| self.transaction.seal()) {
             return self.one_by_one(batch, &fault(error, "committing"));
         }
         match self.transaction.commit() {

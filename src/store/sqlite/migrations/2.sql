@@ -13,3 +13,43 @@ CREATE TABLE annalist_secrets (
     secret   BLOB    NOT NULL,
     checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What follows the log and keeps what it makes of it in this database, and how far each
+-- has come. Invariant: a name has one live build at most; position and event_id say what
+-- the tables of the build hold, and are moved in the transaction that changes those.
+CREATE TABLE annalist_followers (
+    name        TEXT    NOT NULL,
+    build       INTEGER NOT NULL,
+    version     INTEGER NOT NULL, -- of the code that fills it
+    state       TEXT    NOT NULL CHECK (state IN ('building', 'live', 'kept')),
+    inline      INTEGER NOT NULL CHECK (inline IN (0, 1)),
+    tables      TEXT    NOT NULL, -- JSON, the names that are declared
+    store_id    BLOB    NOT NULL CHECK (length(store_id) = 16),
+    position    INTEGER NOT NULL,
+    event_id    BLOB,             -- nothing where a removal stands
+    began_at    INTEGER NOT NULL, -- the last position when the build was begun
+    problem     TEXT,             -- why it has stopped
+    PRIMARY KEY (name, build)
+) STRICT, WITHOUT ROWID;
+
+-- Who fills them: one runner for each name, over all processes. Invariant: rows are never
+-- removed and fence never falls, so that one which was overtaken writes nothing more.
+CREATE TABLE annalist_runners (
+    name        TEXT    PRIMARY KEY,
+    fence       INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL -- microseconds since 1970
+) STRICT, WITHOUT ROWID;
+
+-- The events that a follower could not take in and has put aside, and those of the same
+-- streams that wait behind them.
+CREATE TABLE annalist_parked (
+    name      TEXT    NOT NULL,
+    build     INTEGER NOT NULL,
+    position  INTEGER NOT NULL,
+    stream    TEXT    NOT NULL,
+    version   INTEGER NOT NULL,
+    error     TEXT,             -- nothing of one that waits
+    attempts  INTEGER NOT NULL,
+    parked_at INTEGER NOT NULL, -- microseconds since 1970
+    PRIMARY KEY (name, build, position)
+) STRICT, WITHOUT ROWID;

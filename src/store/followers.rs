@@ -1,0 +1,348 @@
+//! What a database keeps of those who follow the log and write what they make of it there:
+//! how far each has come, and which of its builds is read.
+//!
+//! Plain SQL, run within the transaction that writes what was made of the events, so that
+//! both are there or neither is.
+
+use uuid::Uuid;
+
+use crate::ids::EventId;
+use crate::store::checkpoint::Checkpoint;
+use crate::store::database::BoxError;
+use crate::store::derived::Derivation;
+use crate::store::tables::Tables;
+use crate::store::tx::{SqlRow, SqlValue, Tx, TxError};
+use crate::version::Position;
+
+/// One build of a follower's tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Build {
+    pub(crate) name: String,
+    pub(crate) build: u32,
+    /// Of the code that fills it.
+    pub(crate) version: u32,
+    pub(crate) state: BuildState,
+    /// Whether the writer of the store fills it.
+    pub(crate) inline: bool,
+    /// The names that its tables are declared under.
+    pub(crate) declared: Vec<String>,
+    pub(crate) checkpoint: Checkpoint,
+    /// The last position when it was begun: what was removed by then it never saw.
+    pub(crate) began_at: Position,
+    /// Why it has stopped.
+    pub(crate) problem: Option<String>,
+}
+
+/// What becomes of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BuildState {
+    /// It is being filled, beside the one that is read.
+    Building,
+    /// It is the one that is read.
+    Live,
+    /// It was live, and is kept as it was.
+    Kept,
+}
+
+impl BuildState {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Live => "live",
+            Self::Kept => "kept",
+        }
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        [Self::Building, Self::Live, Self::Kept]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// What becomes of the build that was live before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OldBuild {
+    /// Its tables are dropped.
+    #[default]
+    Drop,
+    /// It stays, and is filled no more. Its tables keep the name of their build, such as
+    /// `balances__r3`.
+    Keep,
+}
+
+const COLUMNS: &str = "name, build, version, state, inline, tables, store_id, position, event_id, \
+                       began_at, problem";
+
+/// Reads every build that the database holds, in the order of their names.
+pub(crate) const READ_ALL: &str = "SELECT name, build, version, state, inline, tables, store_id, \
+     position, event_id, began_at, problem FROM annalist_followers ORDER BY name, build";
+
+/// The builds of one follower, the oldest first.
+pub(crate) async fn builds(name: &str, tx: &mut Tx<'_>) -> Result<Vec<Build>, BoxError> {
+    let sql = format!("SELECT {COLUMNS} FROM annalist_followers WHERE name = $1 ORDER BY build");
+    let rows = tx.query(&sql, &[name.into()]).await?;
+    rows.iter().map(Build::of).collect()
+}
+
+impl Build {
+    /// Reads a row of [`READ_ALL`].
+    pub(crate) fn of(row: &SqlRow) -> Result<Self, BoxError> {
+        read(row).ok_or_else(|| {
+            "a row of annalist_followers is not as it was written; restore the database, or \
+             delete the row to build the read model anew"
+                .into()
+        })
+    }
+
+    /// The first build of a follower, or one beside those that there are.
+    pub(crate) fn beside(
+        others: &[Self],
+        code: &Derivation,
+        start: Checkpoint,
+        began_at: Position,
+    ) -> Self {
+        let last = others.iter().map(|other| other.build).max();
+        Self {
+            name: code.name.to_string(),
+            build: last.unwrap_or(0).saturating_add(1),
+            version: code.version,
+            state: BuildState::Building,
+            inline: false,
+            declared: code.declared().to_vec(),
+            checkpoint: start,
+            began_at,
+            problem: None,
+        }
+    }
+
+    /// Writes it down, unless the names of its tables are somebody else's.
+    pub(crate) async fn insert(&self, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+        self.refuse_taken(tx).await?;
+        let sql = format!(
+            "INSERT INTO annalist_followers ({COLUMNS}) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        );
+        let params = [
+            self.name.as_str().into(),
+            self.build.into(),
+            self.version.into(),
+            self.state.as_str().into(),
+            self.inline.into(),
+            serde_json::Value::from(self.declared.clone())
+                .to_string()
+                .into(),
+            self.checkpoint.store.as_bytes().as_slice().into(),
+            self.checkpoint.position.into(),
+            event(self.checkpoint.event),
+            self.began_at.into(),
+            self.problem.clone().into(),
+        ];
+        tx.execute(&sql, &params).await?;
+        Ok(())
+    }
+
+    /// Refuses names that another follower or the application has given to something.
+    async fn refuse_taken(&self, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+        let taken = |name: &str, by: &str| {
+            let told = format!(
+                "the projection {} cannot take the name {name}, which {by} has; rename that, or \
+                 the projection's table",
+                self.name
+            );
+            Err(told.into())
+        };
+        let rows = tx.query(READ_ALL, &[]).await?;
+        let all: Vec<_> = rows.iter().map(Self::of).collect::<Result<_, _>>()?;
+        let has = |build: &Self, name: &str| {
+            build
+                .declared
+                .iter()
+                .any(|declared| declared.eq_ignore_ascii_case(name))
+        };
+        let sql =
+            "SELECT type, name FROM sqlite_schema WHERE lower(name) IN (lower($1), lower($2))";
+        for (declared, physical) in self.tables()?.pairs() {
+            let mut others = all.iter().filter(|other| other.name != self.name);
+            if let Some(other) = others.find(|other| has(other, declared)) {
+                return taken(declared, &format!("the projection {}", other.name));
+            }
+            let mine = all.iter().filter(|build| build.state == BuildState::Live);
+            let is_shown = mine.into_iter().any(|build| has(build, declared));
+            for found in tx.query(sql, &[declared.into(), physical.into()]).await? {
+                let [SqlValue::Text(sort), SqlValue::Text(name)] = found.values() else {
+                    continue;
+                };
+                if !is_shown || !name.eq_ignore_ascii_case(declared) {
+                    return taken(name, &format!("a {sort} of this database"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves its checkpoint. False if it is not there any more, or somebody else's to fill.
+    pub(crate) async fn advance(&self, to: &Checkpoint, tx: &mut Tx<'_>) -> Result<bool, TxError> {
+        let sql = "UPDATE annalist_followers SET position = $3, event_id = $4, problem = NULL \
+                   WHERE name = $1 AND build = $2 AND inline = $5";
+        let params = [
+            self.name.as_str().into(),
+            self.build.into(),
+            to.position.into(),
+            event(to.event),
+            self.inline.into(),
+        ];
+        Ok(tx.execute(sql, &params).await? == 1)
+    }
+
+    /// Writes down why it has stopped.
+    pub(crate) async fn stop(&self, problem: &str, tx: &mut Tx<'_>) -> Result<(), TxError> {
+        let sql = "UPDATE annalist_followers SET problem = $3 WHERE name = $1 AND build = $2";
+        let params = [self.name.as_str().into(), self.build.into(), problem.into()];
+        tx.execute(sql, &params).await.map(drop)
+    }
+
+    /// Makes it the one that is read: from here on its views show its tables.
+    pub(crate) async fn go_live(
+        &mut self,
+        others: &[Self],
+        old: OldBuild,
+        tx: &mut Tx<'_>,
+    ) -> Result<(), BoxError> {
+        for other in others.iter().filter(|other| other.build != self.build) {
+            match (other.state, old) {
+                (BuildState::Kept, _) => {}
+                (BuildState::Live, OldBuild::Keep) => {
+                    other.drop_views(tx).await?;
+                    other.become_state(BuildState::Kept, tx).await?;
+                }
+                _ => other.remove(tx).await?,
+            }
+        }
+        let tables = self.tables()?;
+        for (declared, physical) in tables.pairs() {
+            let columns = columns(&tables, physical, tx).await?;
+            let view =
+                format!("CREATE VIEW \"{declared}\" ({columns}) AS SELECT * FROM \"{physical}\"");
+            tx.execute(&view, &[]).await.map_err(|source| {
+                format!(
+                    "the projection {} cannot take the name {declared}: {}; rename what has it \
+                     now, or the projection's table",
+                    self.name,
+                    told(&source)
+                )
+            })?;
+        }
+        self.state = BuildState::Live;
+        self.become_state(BuildState::Live, tx).await?;
+        Ok(())
+    }
+
+    /// From here on the writer of the store fills it, or does no more.
+    pub(crate) async fn become_inline(&mut self, tx: &mut Tx<'_>) -> Result<(), TxError> {
+        self.inline = true;
+        let sql = "UPDATE annalist_followers SET inline = 1 WHERE name = $1 AND build = $2";
+        let params = [self.name.as_str().into(), self.build.into()];
+        tx.execute(sql, &params).await.map(drop)
+    }
+
+    /// Drops it with all that it holds.
+    pub(crate) async fn remove(&self, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+        if self.state == BuildState::Live {
+            self.drop_views(tx).await?;
+        }
+        // They may refer to each other, and go together.
+        tx.execute("PRAGMA defer_foreign_keys = ON", &[]).await?;
+        let dropped = self.drop_tables(tx).await;
+        tx.execute("PRAGMA defer_foreign_keys = OFF", &[]).await?;
+        dropped?;
+        for table in ["annalist_followers", "annalist_parked"] {
+            let sql = format!("DELETE FROM {table} WHERE name = $1 AND build = $2");
+            let params = [self.name.as_str().into(), self.build.into()];
+            tx.execute(&sql, &params).await?;
+        }
+        Ok(())
+    }
+
+    /// Its tables, under the names that they have in this build.
+    pub(crate) fn tables(&self) -> Result<Tables, BoxError> {
+        Ok(Tables::new(self.declared.iter().cloned(), self.build)?)
+    }
+
+    async fn drop_tables(&self, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+        for (_, physical) in self.tables()?.pairs() {
+            tx.execute(&format!("DROP TABLE IF EXISTS \"{physical}\""), &[])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_views(&self, tx: &mut Tx<'_>) -> Result<(), TxError> {
+        for declared in &self.declared {
+            tx.execute(&format!("DROP VIEW IF EXISTS \"{declared}\""), &[])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn become_state(&self, state: BuildState, tx: &mut Tx<'_>) -> Result<(), TxError> {
+        let sql = "UPDATE annalist_followers SET state = $3 WHERE name = $1 AND build = $2";
+        let params = [
+            self.name.as_str().into(),
+            self.build.into(),
+            state.as_str().into(),
+        ];
+        tx.execute(sql, &params).await.map(drop)
+    }
+}
+
+/// The columns of a table under the names that code knows them by.
+async fn columns(tables: &Tables, physical: &str, tx: &mut Tx<'_>) -> Result<String, TxError> {
+    // Those that `*` stands for.
+    let sql = "SELECT name FROM pragma_table_xinfo($1) WHERE hidden <> 1 ORDER BY cid";
+    let rows = tx.query(sql, &[physical.into()]).await?;
+    let column = |row: &SqlRow| {
+        let name = row
+            .values()
+            .first()
+            .and_then(SqlValue::as_str)
+            .unwrap_or_default();
+        format!("\"{}\"", tables.column(name).replace('"', "\"\""))
+    };
+    Ok(rows.iter().map(column).collect::<Vec<_>>().join(", "))
+}
+
+/// What the database said, in one line.
+fn told(error: &TxError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}
+
+fn event(event: Option<EventId>) -> SqlValue {
+    event.map(|id| id.as_uuid().as_bytes().to_vec()).into()
+}
+
+fn read(row: &SqlRow) -> Option<Build> {
+    let number = |column| row.get(column)?.as_i64();
+    let small = |column| u32::try_from(number(column)?).ok();
+    let position = |column| Some(Position::new(u64::try_from(number(column)?).ok()?));
+    let text = |column| row.get(column)?.as_str();
+    let store = Uuid::from_slice(row.get("store_id")?.as_bytes()?).ok()?;
+    let event = match row.get("event_id")? {
+        SqlValue::Null => None,
+        id => Some(EventId::from_uuid(Uuid::from_slice(id.as_bytes()?).ok()?)),
+    };
+    Some(Build {
+        name: text("name")?.to_owned(),
+        build: small("build")?,
+        version: small("version")?,
+        state: BuildState::of(text("state")?)?,
+        inline: number("inline")? != 0,
+        declared: serde_json::from_str(text("tables")?).ok()?,
+        checkpoint: Checkpoint::new(store, position("position")?, event),
+        began_at: position("began_at")?,
+        problem: text("problem").map(str::to_owned),
+    })
+}

@@ -1,0 +1,98 @@
+//! The writer and the readers of an open file, as callers reach them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::inlet::Inlet;
+use super::job::{Asked, Job};
+use super::options::SqliteOptions;
+use super::pool::Pool;
+use super::reader::Reader;
+use crate::store::database::{Done, QueryError, SqlBackend, Work};
+use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::tx::{SqlRow, SqlValue};
+
+/// What stands between callers and the threads of one store.
+pub(super) struct Access {
+    pub(super) path: PathBuf,
+    pub(super) options: SqliteOptions,
+    pub(super) jobs: Inlet<Job>,
+    pub(super) readers: Pool,
+}
+
+impl Access {
+    /// Asks the writer, waiting for a place in its queue if it must, and for its answer.
+    pub(super) async fn ask<Q, A>(
+        &self,
+        request: Q,
+        job: impl FnOnce(Asked<Q, A>) -> Job,
+    ) -> Result<A, AppendError> {
+        let (asked, answer) = Asked::new(request, self.options.clock.now());
+        let refused = |kind| {
+            let writing = format!("writing to {}", self.path.display());
+            StoreError::new(kind, writing)
+        };
+        let job = job(asked);
+        let bytes = job.memory_bytes();
+        let job = match self.jobs.try_send(job, bytes) {
+            Ok(()) => {
+                // The thread ended in the middle, which only a bug can do.
+                let answer = answer.await;
+                return answer.map_err(|_| refused(StoreErrorKind::Unknown))?.told;
+            }
+            Err(TrySendError::Closed(_)) => {
+                return Err(refused(StoreErrorKind::HandleClosed).into());
+            }
+            Err(TrySendError::Full(job)) => job,
+        };
+        let sent = self.jobs.send(job, bytes);
+        let sent = tokio::time::timeout(self.options.queue_timeout, sent);
+        match sent.await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(refused(StoreErrorKind::HandleClosed).into()),
+            Err(_) => return Err(refused(StoreErrorKind::Overloaded).into()),
+        }
+        match self.jobs.answer_or_gone(answer).await {
+            Some(answer) => answer.told,
+            // What the writer has taken is answered before it goes.
+            None => Err(refused(StoreErrorKind::HandleClosed).into()),
+        }
+    }
+}
+
+/// The store's file as a database for read models: they are written by the thread that
+/// appends, among the commits that wait, and share their flush to disk. Another connection
+/// would have to catch a moment when that thread does not hold the write lock.
+impl SqlBackend for Access {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn transact(&self, work: Arc<dyn Work>) -> BoxFuture<'_, Result<Done, AppendError>> {
+        Box::pin(self.ask(work, Job::Transact))
+    }
+
+    fn query(
+        &self,
+        sql: String,
+        params: Vec<SqlValue>,
+    ) -> BoxFuture<'_, Result<Vec<SqlRow>, QueryError>> {
+        // Dropped with the future: then nobody wants to know.
+        let here = Arc::new(());
+        let wanted = Arc::downgrade(&here);
+        let run = move |reader: &mut Reader| Ok(reader.query(sql, params, wanted));
+        Box::pin(async move {
+            let answer = self.readers.run(run).await;
+            drop(here);
+            answer?
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        // It is the store's to close.
+        Box::pin(async { Ok(()) })
+    }
+}
