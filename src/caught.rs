@@ -5,7 +5,9 @@
 //! a program is built with `panic = "abort"`, there is nothing to catch.
 
 use std::any::Any;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 
 /// User code panicked. The message is its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +45,26 @@ impl Panicked {
 /// moved into it: that is why unwinding may be asserted to be safe.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(run)).map_err(Panicked::new)
+}
+
+/// The same for code that waits.
+#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "for reactions"))]
+pub(crate) async fn caught_async<T>(run: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut run = Some(Box::pin(run));
+    let polled = poll_fn(|cx| {
+        let Some(running) = &mut run else {
+            return Poll::Pending;
+        };
+        match caught(|| running.as_mut().poll(cx)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    })
+    .await;
+    // What is left of it may panic once more when it goes.
+    let_go(run);
+    polled
 }
 
 /// Lets go of what user code has made, which may panic once more when it goes.

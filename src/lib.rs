@@ -87,10 +87,12 @@
 //! | `trace` | what belongs together over all streams, and what caused what: [`Trace`] |
 //! | | **followers: what happened, as it happens** |
 //! | [`subscription`] | catch up by pages, then follow the head: [`Store::subscribe`], [`Checkpoint`] |
+//! | [`follow`] | code that keeps in tables what it made of what happened: one runner, its checkpoint, its trouble (feature `sqlite`) |
 //! | [`projection`] | read models, filled from the events: [`Projection`](projection::Projection) (feature `sqlite`) |
 //! | | **aggregates: loaded, decided, saved** |
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
+//! | [`reaction`] | what is done upon what happens: [`Reaction`](reaction::Reaction), [`ProcessManager`](reaction::ProcessManager) (feature `sqlite`) |
 //! | [`domain`] | the one registry, for commands and aggregates that come as text: [`Domain`], [`AnyCommand`] |
 //! | | **for people and tests** |
 //! | `tool` | the command line `annalist` as a library, for a [`Domain`] of your own (feature `tool`) |
@@ -112,10 +114,14 @@ pub mod command;
 mod conflict;
 pub mod domain;
 mod event;
+#[cfg(feature = "sqlite")]
+pub mod follow;
 mod ids;
 mod payload;
 #[cfg(feature = "sqlite")]
 pub mod projection;
+#[cfg(feature = "sqlite")]
+pub mod reaction;
 mod repository;
 mod retry;
 #[cfg(feature = "testkit")]

@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | [`inline`] | in the transaction of each commit | the store's file | every append waits for it; it is never behind |
 //! | following, by a [`ProjectionRunner`] | after, at its own pace | the store's file, or another [`Database`] | nothing to appends but the disk |
-//! | [`live`](Live) | when it is read | memory | each read folds what is new |
+//! | [`Live`] | when it is read | memory | each read folds what is new |
 //!
 //! In each of them the tables and how far they have come are written in one transaction, so
 //! that an event counts exactly once, whatever is killed when.
@@ -18,6 +18,64 @@
 //! | [`Totals`] | counts and sums by group, without SQL |
 //! | [`ProjectionRunner`] | fills projections that follow |
 //! | [`Live`] | fills one when it is read |
+//!
+//! # Elsewhere
+//!
+//! A read model that is no SQL, such as a search engine or a file, follows by a
+//! [subscription](crate::Store::subscribe). What makes each event count exactly once is
+//! that the [`Checkpoint`](crate::Checkpoint) is kept where the read model is, and written
+//! together with it:
+//!
+//! ```
+//! use std::path::Path;
+//! use annalist::{Checkpoint, FeedItem, Position, Store};
+//! use futures_util::StreamExt;
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// How many events there are, in a file of JSON.
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Count {
+//!     events: u64,
+//!     checkpoint: Option<Checkpoint>,
+//! }
+//!
+//! async fn count(store: &Store, file: &Path) -> Result<u64, Box<dyn std::error::Error>> {
+//!     let mut count = match std::fs::read(file) {
+//!         Ok(json) => serde_json::from_slice(&json)?,
+//!         Err(_) => Count::default(),
+//!     };
+//!     let checkpoint = count.checkpoint.unwrap_or_else(|| Checkpoint::start(store.id()));
+//!     let mut pages = store.subscribe(checkpoint).pages();
+//!     while checkpoint.position < store.head().await? {
+//!         let page = pages.next().await.ok_or("it never ends")??;
+//!         for item in &page.items {
+//!             match item {
+//!                 FeedItem::Event(_) => count.events += 1,
+//!                 FeedItem::Removed(marker) => println!("{} has less", marker.stream),
+//!             }
+//!         }
+//!         count.checkpoint = Some(page.checkpoint);
+//!         // Both at once: the new file takes the place of the old one, or does not.
+//!         let new = file.with_extension("new");
+//!         std::fs::write(&new, serde_json::to_vec(&count)?)?;
+//!         std::fs::rename(&new, file)?;
+//!         if page.is_last() {
+//!             break;
+//!         }
+//!     }
+//!     Ok(count.events)
+//! }
+//! # use annalist::{ExpectedVersion, NewEvent};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (store, folder) = (Store::memory(), tempfile::tempdir()?);
+//! # let file = folder.path().join("count.json");
+//! # for events in 1..4 {
+//! #     let noted = NewEvent::json("Noted", &events)?;
+//! #     store.append(&"note-1".parse()?, ExpectedVersion::Any, [noted]).await?;
+//! #     assert_eq!(count(&store, &file).await?, events);
+//! # }
+//! # Ok(()) }
+//! ```
 
 use std::future::Future;
 
@@ -27,9 +85,13 @@ use crate::store::{BoxError, Derivation, Filter, Forgotten, InvalidDerivation, T
 
 mod derive;
 mod documents;
+mod live;
+mod runner;
 mod totals;
 
 pub use documents::Documents;
+pub use live::Live;
+pub use runner::ProjectionRunner;
 pub use totals::{Total, Totals};
 
 /// What a projection ends with when it cannot take something in.
@@ -127,7 +189,7 @@ pub trait Projection: Send + Sync + 'static {
     fn set_up(&self, tx: &mut Tx<'_>) -> impl Future<Output = ProjectionResult> + Send;
 
     /// Takes in one event. An error stops it there, or what its
-    /// [policy](OnPoison) says; as an inline projection it refuses the append.
+    /// [policy](crate::follow::OnPoison) says; as an inline projection it refuses the append.
     fn apply(
         &self,
         event: &RecordedEvent,

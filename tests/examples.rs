@@ -18,6 +18,8 @@ mod document_domain;
 mod fine;
 #[path = "../examples/order_lines/domain.rs"]
 mod order_lines_domain;
+#[path = "../examples/transfer/domain.rs"]
+mod transfer_domain;
 
 #[test]
 fn account() {
@@ -32,6 +34,11 @@ fn document() {
 #[test]
 fn order_lines() {
     check(&order_lines_domain::domain());
+}
+
+#[test]
+fn transfer() {
+    check(&transfer_domain::domain());
 }
 
 /// A log of one case, of which commands bring one part or another. What serde could make

@@ -88,7 +88,12 @@ impl<K: ToString + ?Sized, V: Serialize + DeserializeOwned> Documents<K, V> {
     /// # Cancel safety
     ///
     /// As that of [`Tx::execute`].
-    pub async fn put(&self, key: impl Borrow<K>, document: &V, tx: &mut Tx<'_>) -> ProjectionResult {
+    pub async fn put(
+        &self,
+        key: impl Borrow<K>,
+        document: &V,
+        tx: &mut Tx<'_>,
+    ) -> ProjectionResult {
         self.put_at(self.key(key.borrow()), document, tx).await
     }
 
@@ -168,7 +173,8 @@ impl<K: ToString + ?Sized, V: Serialize + DeserializeOwned> Documents<K, V> {
             let key = row.get("key").and_then(SqlValue::as_str);
             Ok((key.unwrap_or_default().to_owned(), self.read(row)?))
         };
-        let all: Result<Vec<_>, TxError> = database.query(&sql, &[], read).await?.into_iter().collect();
+        let all: Result<Vec<_>, TxError> =
+            database.query(&sql, &[], read).await?.into_iter().collect();
         Ok(all?)
     }
 

@@ -134,11 +134,7 @@ impl Totals {
     /// # Cancel safety
     ///
     /// As that of [`Tx::execute`].
-    pub async fn forget(
-        &self,
-        stream: &StreamId,
-        tx: &mut Tx<'_>,
-    ) -> ProjectionResult<Forgotten> {
+    pub async fn forget(&self, stream: &StreamId, tx: &mut Tx<'_>) -> ProjectionResult<Forgotten> {
         let (table, parts) = (self.table, self.parts());
         let mine = format!(
             "SELECT category, number, total FROM {parts} WHERE stream = $1 \
@@ -185,7 +181,11 @@ impl Totals {
         let found = database
             .query(&sql, &[group.to_string().into()], read)
             .await?;
-        Ok(found.into_iter().next().map(|(_, total)| total).unwrap_or_default())
+        Ok(found
+            .into_iter()
+            .next()
+            .map(|(_, total)| total)
+            .unwrap_or_default())
     }
 
     /// All groups in the order of their names, as of the live build.
@@ -211,7 +211,11 @@ impl Totals {
 }
 
 fn read(row: &SqlRow) -> (String, Total) {
-    let number = |column| row.get(column).and_then(SqlValue::as_i64).unwrap_or_default();
+    let number = |column| {
+        row.get(column)
+            .and_then(SqlValue::as_i64)
+            .unwrap_or_default()
+    };
     let group = row.get("category").and_then(SqlValue::as_str);
     let total = Total {
         count: u64::try_from(number("number")).unwrap_or_default(),

@@ -109,7 +109,9 @@ impl Database {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Database").field(&self.backend.name()).finish()
+        f.debug_tuple("Database")
+            .field(&self.backend.name())
+            .finish()
     }
 }
 

@@ -19,6 +19,39 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Streams of one category.
+    #[must_use]
+    pub fn category(category: impl Into<String>) -> Self {
+        Self::default().or_category(category)
+    }
+
+    /// Takes streams of this category, too.
+    #[must_use]
+    pub fn or_category(mut self, category: impl Into<String>) -> Self {
+        self.add_category(category.into());
+        self
+    }
+
+    /// Takes streams that begin so, too.
+    #[must_use]
+    pub fn or_stream_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.add_stream_prefix(prefix.into());
+        self
+    }
+
+    /// Takes events of this type, too; before it is first called, of every type.
+    #[must_use]
+    pub fn of_type(mut self, event_type: EventType) -> Self {
+        self.add_type(event_type);
+        self
+    }
+
+    /// Whether it lets everything through.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.categories.is_empty() && self.stream_prefixes.is_empty() && self.types.is_empty()
+    }
+
     /// Whether it lets an event of this stream and type through.
     pub(crate) fn passes(&self, stream: &StreamId, event_type: &EventType) -> bool {
         self.passes_stream(stream) && is_wanted(&self.types, event_type)

@@ -27,6 +27,8 @@ pub(crate) struct Build {
     /// The names that its tables are declared under.
     pub(crate) declared: Vec<String>,
     pub(crate) checkpoint: Checkpoint,
+    /// The position that is written down.
+    pub(crate) saved: Position,
     /// The last position when it was begun: what was removed by then it never saw.
     pub(crate) began_at: Position,
     /// Why it has stopped.
@@ -111,6 +113,7 @@ impl Build {
             inline: false,
             declared: code.declared().to_vec(),
             checkpoint: start,
+            saved: start.position,
             began_at,
             problem: None,
         }
@@ -181,16 +184,18 @@ impl Build {
         Ok(())
     }
 
-    /// Moves its checkpoint. False if it is not there any more, or somebody else's to fill.
+    /// Moves its checkpoint. False if that is not where it was left: somebody else fills it,
+    /// it was removed, or it was moved by a transaction whose end its caller has not seen.
     pub(crate) async fn advance(&self, to: &Checkpoint, tx: &mut Tx<'_>) -> Result<bool, TxError> {
         let sql = "UPDATE annalist_followers SET position = $3, event_id = $4, problem = NULL \
-                   WHERE name = $1 AND build = $2 AND inline = $5";
+                   WHERE name = $1 AND build = $2 AND inline = $5 AND position = $6";
         let params = [
             self.name.as_str().into(),
             self.build.into(),
             to.position.into(),
             event(to.event),
             self.inline.into(),
+            self.saved.into(),
         ];
         Ok(tx.execute(sql, &params).await? == 1)
     }
@@ -342,6 +347,7 @@ fn read(row: &SqlRow) -> Option<Build> {
         inline: number("inline")? != 0,
         declared: serde_json::from_str(text("tables")?).ok()?,
         checkpoint: Checkpoint::new(store, position("position")?, event),
+        saved: position("position")?,
         began_at: position("began_at")?,
         problem: text("problem").map(str::to_owned),
     })

@@ -80,13 +80,13 @@ pub use changes::Changes;
 pub use checkpoint::{Checkpoint, CheckpointMismatch};
 pub use commit::{AppendRequest, Commit, CommitKey, CommitRequest, EventRequest, Fingerprint};
 #[cfg(feature = "sqlite")]
-pub use database::{BoxError, Database, QueryError};
-#[cfg(feature = "sqlite")]
 pub(crate) use database::TransactError;
 #[cfg(feature = "sqlite")]
-pub use derived::{Derivation, Forgotten, InvalidDerivation};
+pub use database::{BoxError, Database, QueryError};
 #[cfg(feature = "sqlite")]
 pub(crate) use derived::{At, Derived, NeedsRebuild, Step};
+#[cfg(feature = "sqlite")]
+pub use derived::{Derivation, Forgotten, InvalidDerivation};
 pub use error::{AppendError, Duplicate, HookError, InvalidCommit, StoreError, StoreErrorKind};
 pub use feed::{FeedItem, FeedPage, FeedQuery, RemovalKind, RemovalMarker, Scanned};
 pub use fence::{
@@ -98,8 +98,6 @@ pub use filter::Filter;
 pub use followers::OldBuild;
 #[cfg(feature = "sqlite")]
 pub(crate) use followers::{Build, BuildState, builds};
-#[cfg(feature = "sqlite")]
-pub use tables::InvalidTables;
 pub use handle::Store;
 #[cfg(feature = "sqlite")]
 pub use hook::{CommitHook, HookResult};
@@ -112,6 +110,10 @@ pub(crate) use recent::Seat;
 pub use removal::{Compacted, Removal, RemovalRequest, Removed};
 pub use report::{BackedUp, Damage, VerifyReport};
 pub use scan::{Direction, PageBounds, Scan};
+#[cfg(feature = "sqlite")]
+pub use tables::InvalidTables;
+#[cfg(feature = "sqlite")]
+pub(crate) use tx::Rights;
 #[cfg(feature = "sqlite")]
 pub use tx::{SqlRow, SqlValue, Tx, TxError};
 pub use wrapper::Wrapper;

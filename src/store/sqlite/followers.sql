@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS annalist_followers (
 CREATE TABLE IF NOT EXISTS annalist_runners (
     name        TEXT    PRIMARY KEY,
     fence       INTEGER NOT NULL,
-    lease_until INTEGER NOT NULL -- microseconds since 1970
+    lease_until INTEGER NOT NULL, -- microseconds since 1970
+    rebuild     TEXT CHECK (rebuild IN ('drop', 'keep')) -- asked for by another process
 ) STRICT, WITHOUT ROWID;
 
 -- The events that a follower could not take in and has put aside, and those of the same
@@ -36,4 +37,23 @@ CREATE TABLE IF NOT EXISTS annalist_parked (
     attempts  INTEGER NOT NULL,
     parked_at INTEGER NOT NULL, -- microseconds since 1970
     PRIMARY KEY (name, build, position)
+) STRICT, WITHOUT ROWID;
+
+-- What process managers know of each process: folded from the events that they have taken
+-- in, and written with the checkpoint.
+CREATE TABLE IF NOT EXISTS annalist_processes (
+    name    TEXT NOT NULL,
+    process TEXT NOT NULL,
+    state   TEXT NOT NULL, -- JSON
+    PRIMARY KEY (name, process)
+) STRICT, WITHOUT ROWID;
+
+-- Commands of reactions that took no effect, until the event is taken in upon which they
+-- were sent: if it is met again, the answer is the same.
+CREATE TABLE IF NOT EXISTS annalist_replies (
+    name     TEXT    NOT NULL,
+    position INTEGER NOT NULL, -- of the event
+    ordinal  INTEGER NOT NULL, -- of the command, among those that the event led to
+    why      TEXT    NOT NULL,
+    PRIMARY KEY (name, position, ordinal)
 ) STRICT, WITHOUT ROWID;

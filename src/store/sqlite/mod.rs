@@ -302,15 +302,27 @@ impl Backend for SqliteStore {
     }
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
-        Box::pin(self.access.readers.run(move |reader| reader.read_stream(&query)))
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.read_stream(&query)),
+        )
     }
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
-        Box::pin(self.access.readers.run(move |reader| reader.read_all(&query)))
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.read_all(&query)),
+        )
     }
 
     fn read_feed(&self, query: FeedQuery) -> BoxFuture<'_, Result<FeedPage, StoreError>> {
-        Box::pin(self.access.readers.run(move |reader| reader.read_feed(&query)))
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.read_feed(&query)),
+        )
     }
 
     fn changes(&self) -> Result<Changes, StoreError> {
@@ -318,7 +330,11 @@ impl Backend for SqliteStore {
     }
 
     fn list_streams(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<StreamInfo>, StoreError>> {
-        Box::pin(self.access.readers.run(move |reader| reader.list_streams(&query)))
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.list_streams(&query)),
+        )
     }
 
     fn stream_info<'a>(
@@ -326,7 +342,11 @@ impl Backend for SqliteStore {
         stream: &'a StreamId,
     ) -> BoxFuture<'a, Result<StreamInfo, StoreError>> {
         let stream = stream.clone();
-        Box::pin(self.access.readers.run(move |reader| reader.stream_info(&stream)))
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.stream_info(&stream)),
+        )
     }
 
     fn find_event<'a>(
@@ -336,7 +356,8 @@ impl Backend for SqliteStore {
     ) -> BoxFuture<'a, Result<Option<RecordedEvent>, StoreError>> {
         let stream = stream.clone();
         Box::pin(
-            self.access.readers
+            self.access
+                .readers
                 .run(move |reader| reader.find_event(&stream, id)),
         )
     }
@@ -348,7 +369,8 @@ impl Backend for SqliteStore {
     ) -> BoxFuture<'a, Result<Option<CommitFound>, StoreError>> {
         let (stream, key) = (stream.clone(), key.to_owned());
         Box::pin(
-            self.access.readers
+            self.access
+                .readers
                 .run(move |reader| reader.find_commit(&stream, &key)),
         )
     }
@@ -400,7 +422,13 @@ impl Backend for SqliteStore {
 
     fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<BackedUp, StoreError>> {
         Box::pin(async {
-            let closed = || at_file(&self.access.path, StoreErrorKind::HandleClosed, "backing up");
+            let closed = || {
+                at_file(
+                    &self.access.path,
+                    StoreErrorKind::HandleClosed,
+                    "backing up",
+                )
+            };
             let here = self.guests.upgrade().ok_or_else(closed)?;
             let to = schema::plain_path(to)?;
             let (from, options) = (self.access.path.clone(), self.access.options.clone());
@@ -431,7 +459,9 @@ impl Backend for SqliteStore {
         Box::pin(async move {
             let mut ended = self.ended.clone();
             let closed = ended.wait_for(|ended| *ended).await;
-            closed.map(drop).map_err(|_| stopped("closing", &self.access.path))
+            closed
+                .map(drop)
+                .map_err(|_| stopped("closing", &self.access.path))
         })
     }
 }

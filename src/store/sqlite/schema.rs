@@ -64,7 +64,8 @@ pub(super) fn open_writer(
         Refusal::Told(error) => error,
         Refusal::Sqlite(error) => fault(error, &format!("opening {}", path.display())),
     })?;
-    let guard = Guard::set(&mut conn).map_err(|error| fault(error, "guarding the store's tables"))?;
+    let guard =
+        Guard::set(&mut conn).map_err(|error| fault(error, "guarding the store's tables"))?;
     Ok((conn, guard))
 }
 

@@ -163,9 +163,7 @@ impl<'c> Writer<'c> {
         self.hooks.look()?;
         match kept {
             Kept::Holds => Ok(Recorded::Agrees),
-            Kept::HoldsStill | Kept::Stale => {
-                self.hooks.look_inline(self.transaction.position())
-            }
+            Kept::HoldsStill | Kept::Stale => self.hooks.look_inline(self.transaction.position()),
         }
     }
 

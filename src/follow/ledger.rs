@@ -1,0 +1,491 @@
+//! The transactions of a runner, in the database that its follower fills: to become the one
+//! runner, to open a build, to take things in, to put them aside, to change over.
+//!
+//! Each of them first makes sure that the runner is still the one, in the same transaction:
+//! one that was overtaken while it slept writes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::parked::{self, Parked};
+use crate::clock::Clock;
+use crate::event::RecordedEvent;
+use crate::ids::StreamId;
+use crate::store::{
+    At, BoxError, Build, BuildState, Checkpoint, Database, Derivation, HookError, NeedsRebuild,
+    OldBuild, SqlValue, Step, StoreError, TransactError, Tx, builds,
+};
+use crate::version::{Position, Version};
+
+mod open;
+
+use open::{begin, open};
+
+/// Why something was not written.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The code cannot take in what stands at this position.
+    Poison { at: Position, why: String },
+    /// It may go well in a while.
+    Again(String),
+    /// The tables do not tell what to forget.
+    NeedsRebuild,
+    /// Somebody else is the runner now.
+    Overtaken,
+    /// The follower cannot be what it is.
+    Invalid(String),
+    /// The database, or the store, cannot be read or written.
+    Database(StoreError),
+}
+
+/// Somebody else is the runner now.
+#[derive(Debug, thiserror::Error)]
+#[error("somebody else fills it")]
+struct Overtaken;
+
+/// One follower in its database, under the name of one runner.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pub(crate) database: Database,
+    pub(crate) code: Derivation,
+    /// How long a runner that is not heard of stays the runner.
+    pub(crate) lease: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The token of this runner; 0 before it is one.
+    pub(crate) fence: i64,
+}
+
+/// What a runner begins with.
+pub(crate) struct Opened {
+    /// The build that is read, if this code fills it.
+    pub(crate) live: Option<Build>,
+    /// The one that is filled beside it.
+    pub(crate) beside: Option<Build>,
+}
+
+/// One thing to take in.
+#[derive(Clone, Debug)]
+pub(crate) enum Taken {
+    Event(Arc<RecordedEvent>),
+    /// Events of a stream were removed, up to this version; this is left of it.
+    Removed {
+        at: Position,
+        stream: StreamId,
+        removed_to: Version,
+        left: Vec<RecordedEvent>,
+    },
+}
+
+impl Ledger {
+    /// Becomes the runner, unless there is one: then answers until when it is.
+    pub(crate) async fn acquire(
+        &mut self,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(), DateTime<Utc>>, Trouble> {
+        let (now, until) = (now.timestamp_micros(), self.until(now));
+        let acquired = self.transact(move |name, tx| {
+            Box::pin(async move {
+                let sql = "SELECT fence, lease_until FROM annalist_runners WHERE name = $1";
+                let rows = tx.query(sql, &[name.into()]).await?;
+                let number = |index: usize| rows.first().and_then(|row| row.values().get(index)?.as_i64());
+                if let Some(held) = number(1).filter(|held| *held > now) {
+                    return Ok(Err(held));
+                }
+                let fence = number(0).unwrap_or(0).saturating_add(1);
+                let sql = "INSERT INTO annalist_runners (name, fence, lease_until) VALUES ($1, $2, $3) \
+                           ON CONFLICT (name) DO UPDATE SET fence = $2, lease_until = $3";
+                tx.execute(sql, &[name.into(), fence.into(), until.into()]).await?;
+                Ok(Ok(fence))
+            })
+        });
+        match acquired.await? {
+            Ok(fence) => {
+                self.fence = fence;
+                Ok(Ok(()))
+            }
+            Err(held) => Ok(Err(
+                DateTime::from_timestamp_micros(held).unwrap_or_default()
+            )),
+        }
+    }
+
+    /// Stays the runner, and writes down how far the builds have come of which nothing was
+    /// written because nothing was for them. Answers what another process has asked for.
+    pub(crate) async fn renew(
+        &self,
+        now: DateTime<Utc>,
+        idle: Vec<Build>,
+    ) -> Result<Option<OldBuild>, Trouble> {
+        let holds = self.holds(now);
+        self.transact(move |name, tx| {
+            let idle = idle.clone();
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                for build in idle {
+                    advance(&build, &build.checkpoint, tx).await?;
+                }
+                let sql = "SELECT rebuild FROM annalist_runners WHERE name = $1";
+                let rows = tx.query(sql, &[name.into()]).await?;
+                let asked = rows.first().and_then(|row| row.get("rebuild")?.as_str());
+                Ok(asked.map(|old| match old {
+                    "keep" => OldBuild::Keep,
+                    _ => OldBuild::Drop,
+                }))
+            })
+        })
+        .await
+    }
+
+    /// Asks whoever is the runner to rebuild, and answers which build is read until then.
+    pub(crate) async fn ask_rebuild(&self, old: OldBuild) -> Result<u32, Trouble> {
+        self.transact(move |name, tx| {
+            Box::pin(async move {
+                let old = match old {
+                    OldBuild::Drop => "drop",
+                    OldBuild::Keep => "keep",
+                };
+                let sql = "UPDATE annalist_runners SET rebuild = $2 WHERE name = $1";
+                tx.execute(sql, &[name.into(), old.into()]).await?;
+                let live = builds(name, tx).await?;
+                let live = live.iter().find(|build| build.state == BuildState::Live);
+                Ok(live.map_or(0, |live| live.build))
+            })
+        })
+        .await
+    }
+
+    /// Lets somebody else be the runner at once.
+    pub(crate) async fn release(&self) -> Result<(), Trouble> {
+        let fence = self.fence;
+        self.transact(move |name, tx| {
+            Box::pin(async move {
+                let sql =
+                    "UPDATE annalist_runners SET lease_until = 0 WHERE name = $1 AND fence = $2";
+                tx.execute(sql, &[name.into(), fence.into()]).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Finds the builds to fill, and makes the first.
+    pub(crate) async fn open(
+        &self,
+        start: Checkpoint,
+        head: Position,
+        now: DateTime<Utc>,
+    ) -> Result<Opened, Trouble> {
+        let (holds, code) = (self.holds(now), self.code.clone());
+        self.transact(move |name, tx| {
+            let code = code.clone();
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                open(&code, start, head, tx).await
+            })
+        })
+        .await
+    }
+
+    /// Begins a build beside the one that is read, in the place of one that was begun.
+    pub(crate) async fn begin(
+        &self,
+        start: Checkpoint,
+        head: Position,
+        now: DateTime<Utc>,
+    ) -> Result<Build, Trouble> {
+        let (holds, code) = (self.holds(now), self.code.clone());
+        self.transact(move |name, tx| {
+            let code = code.clone();
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                let sql = "UPDATE annalist_runners SET rebuild = NULL WHERE name = $1";
+                tx.execute(sql, &[name.into()]).await?;
+                begin(&code, &builds(name, tx).await?, start, head, tx).await
+            })
+        })
+        .await
+    }
+
+    /// Takes things into the tables of a build, and moves its checkpoint.
+    pub(crate) async fn take(
+        &self,
+        build: &Build,
+        what: Arc<[Taken]>,
+        to: Checkpoint,
+        now: DateTime<Utc>,
+    ) -> Result<(), Trouble> {
+        let at = Arc::new(At::default());
+        let (holds, code, build, seen) = (
+            self.holds(now),
+            self.code.clone(),
+            build.clone(),
+            Arc::clone(&at),
+        );
+        let taken = self.database.transact(&self.code.name, move |tx| {
+            let (code, build, what, at) = (
+                code.clone(),
+                build.clone(),
+                Arc::clone(&what),
+                Arc::clone(&seen),
+            );
+            Box::pin(async move {
+                holds.renew(&code.name, tx).await?;
+                code.take(&build.tables()?, &steps(&what), &at, tx).await?;
+                for taken in &*what {
+                    if let Taken::Removed {
+                        stream, removed_to, ..
+                    } = taken
+                    {
+                        parked::forget(&build, stream, *removed_to, tx).await?;
+                    }
+                }
+                advance(&build, &to, tx).await
+            })
+        });
+        taken.await.map_err(|error| trouble(error, at.get()))
+    }
+
+    /// Puts an event aside with why, or to wait behind one that was, and moves on.
+    pub(crate) async fn park(
+        &self,
+        build: &Build,
+        parked: Parked,
+        to: Checkpoint,
+        now: DateTime<Utc>,
+    ) -> Result<(), Trouble> {
+        let (holds, build) = (self.holds(now), build.clone());
+        self.transact(move |name, tx| {
+            let (build, parked) = (build.clone(), parked.clone());
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                parked.insert(&build, now, tx).await?;
+                advance(&build, &to, tx).await
+            })
+        })
+        .await
+    }
+
+    /// Takes in what was put aside, or drops it if it is there no more, or not wanted.
+    pub(crate) async fn unpark(
+        &self,
+        build: &Build,
+        position: Position,
+        event: Option<Arc<RecordedEvent>>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Trouble> {
+        let at = Arc::new(At::default());
+        let (holds, code, build, seen) = (
+            self.holds(now),
+            self.code.clone(),
+            build.clone(),
+            Arc::clone(&at),
+        );
+        let taken = self.database.transact(&self.code.name, move |tx| {
+            let (code, build, event, at) = (
+                code.clone(),
+                build.clone(),
+                event.clone(),
+                Arc::clone(&seen),
+            );
+            Box::pin(async move {
+                holds.renew(&code.name, tx).await?;
+                if let Some(event) = &event {
+                    code.take(&build.tables()?, &[Step::Apply(event)], &at, tx)
+                        .await?;
+                }
+                parked::remove(&build, position, tx).await?;
+                Ok(())
+            })
+        });
+        taken.await.map_err(|error| trouble(error, at.get()))
+    }
+
+    /// Writes down that an event that was put aside could not be taken in once more.
+    pub(crate) async fn still_parked(
+        &self,
+        build: &Build,
+        position: Position,
+        why: String,
+        now: DateTime<Utc>,
+    ) -> Result<(), Trouble> {
+        let (holds, build) = (self.holds(now), build.clone());
+        self.transact(move |name, tx| {
+            let (build, why) = (build.clone(), why.clone());
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                parked::tried(&build, position, &why, tx).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Runs something of the follower's own, as long as this is the runner.
+    pub(crate) async fn write(
+        &self,
+        sql: &'static str,
+        params: Vec<SqlValue>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Trouble> {
+        let holds = self.holds(now);
+        self.transact(move |name, tx| {
+            let params = params.clone();
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                tx.execute(sql, &params).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Makes a build the one that is read.
+    pub(crate) async fn go_live(
+        &self,
+        build: &Build,
+        old: OldBuild,
+        now: DateTime<Utc>,
+    ) -> Result<Build, Trouble> {
+        let (holds, build) = (self.holds(now), build.clone());
+        self.transact(move |name, tx| {
+            let mut build = build.clone();
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                advance(&build, &build.checkpoint, tx).await?;
+                build.saved = build.checkpoint.position;
+                build.go_live(&builds(name, tx).await?, old, tx).await?;
+                Ok(build)
+            })
+        })
+        .await
+    }
+
+    /// Writes down why a build has stopped.
+    pub(crate) async fn stop(
+        &self,
+        build: &Build,
+        problem: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Trouble> {
+        let (holds, build, problem) = (self.holds(now), build.clone(), problem.to_owned());
+        self.transact(move |name, tx| {
+            let (build, problem) = (build.clone(), problem.clone());
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                build.stop(&problem, tx).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Runs the store's own part of it.
+    async fn transact<T: Send + 'static>(
+        &self,
+        run: impl for<'t> Fn(
+            &'t str,
+            &'t mut Tx<'_>,
+        ) -> futures_core::future::BoxFuture<'t, Result<T, BoxError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<T, Trouble> {
+        let name = Arc::clone(&self.code.name);
+        let run = Arc::new(run);
+        let done = self.database.transact(&self.code.name, move |tx| {
+            let (name, run) = (Arc::clone(&name), Arc::clone(&run));
+            Box::pin(async move { run(&name, tx).await })
+        });
+        done.await.map_err(|error| trouble(error, None))
+    }
+
+    fn holds(&self, now: DateTime<Utc>) -> Holds {
+        Holds {
+            fence: self.fence,
+            until: self.until(now),
+        }
+    }
+
+    fn until(&self, now: DateTime<Utc>) -> i64 {
+        let lease = i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX);
+        now.timestamp_micros().saturating_add(lease)
+    }
+}
+
+/// That a runner is the runner, and until when.
+#[derive(Clone, Copy)]
+struct Holds {
+    fence: i64,
+    until: i64,
+}
+
+impl Holds {
+    /// Fails where it is overtaken.
+    async fn renew(self, name: &str, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+        let sql = "UPDATE annalist_runners SET lease_until = $3 WHERE name = $1 AND fence = $2";
+        let params = [name.into(), self.fence.into(), self.until.into()];
+        match tx.execute(sql, &params).await? {
+            0 => Err(Overtaken.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn advance(build: &Build, to: &Checkpoint, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+    match build.advance(to, tx).await? {
+        true => Ok(()),
+        // The writer of the store fills it, or it was removed.
+        false => Err(Overtaken.into()),
+    }
+}
+
+fn steps(what: &[Taken]) -> Vec<Step<'_>> {
+    let mut steps = Vec::with_capacity(what.len());
+    for taken in what {
+        match taken {
+            Taken::Event(event) => steps.push(Step::Apply(event)),
+            Taken::Removed {
+                at, stream, left, ..
+            } => {
+                steps.push(Step::Forget(*at, stream));
+                steps.extend(left.iter().map(Step::Again));
+            }
+        }
+    }
+    steps
+}
+
+/// What is to be made of a transaction that was not committed.
+fn trouble(error: TransactError, at: Option<Position>) -> Trouble {
+    let code = match error {
+        TransactError::Database(error) => return Trouble::Database(error),
+        TransactError::Code(error) => error,
+    };
+    if let HookError::Refused(error) = &code {
+        if error.is::<Overtaken>() {
+            return Trouble::Overtaken;
+        }
+        if error.is::<NeedsRebuild>() {
+            return Trouble::NeedsRebuild;
+        }
+    }
+    let why = told(&code);
+    match at {
+        Some(at) => Trouble::Poison { at, why },
+        None => Trouble::Invalid(why),
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+        cause = error.source();
+    }
+    told
+}

@@ -1,0 +1,147 @@
+//! Events that a follower could not take in and has put aside, so that others go on.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::ids::StreamId;
+use crate::store::{BoxError, Build, Database, QueryError, SqlRow, SqlValue, Tx, TxError};
+use crate::version::{Position, Version};
+
+/// An event that was put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Parked {
+    /// Its place in the order over all streams.
+    pub position: Position,
+    /// Its stream. What happens to that waits until this is taken in or dropped.
+    pub stream: StreamId,
+    /// Its version there.
+    pub version: Version,
+    /// Why it could not be taken in; none where it waits behind another one.
+    pub error: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+impl Parked {
+    pub(super) async fn insert(
+        &self,
+        build: &Build,
+        now: DateTime<Utc>,
+        tx: &mut Tx<'_>,
+    ) -> Result<(), TxError> {
+        let sql = "INSERT INTO annalist_parked \
+                   (name, build, position, stream, version, error, attempts, parked_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let params = [
+            build.name.as_str().into(),
+            build.build.into(),
+            self.position.into(),
+            (&self.stream).into(),
+            self.version.into(),
+            self.error.clone().into(),
+            self.attempts.into(),
+            now.timestamp_micros().into(),
+        ];
+        tx.execute(sql, &params).await.map(drop)
+    }
+
+    fn of(row: &SqlRow) -> Option<Self> {
+        let number = |column| row.get(column)?.as_i64();
+        let large = |column| u64::try_from(number(column)?).ok();
+        Some(Self {
+            position: Position::new(large("position")?),
+            stream: row.get("stream")?.as_str()?.parse().ok()?,
+            version: Version::new(large("version")?),
+            error: row.get("error")?.as_str().map(str::to_owned),
+            attempts: u32::try_from(number("attempts")?).ok()?,
+        })
+    }
+}
+
+/// All that a build has put aside after a position, in its order, as many as a query answers.
+pub(super) async fn list(
+    database: &Database,
+    build: &Build,
+    after: Position,
+) -> Result<Vec<Parked>, QueryError> {
+    let sql = format!(
+        "SELECT position, stream, version, error, attempts FROM annalist_parked \
+         WHERE name = $1 AND build = $2 AND position > $3 ORDER BY position LIMIT {}",
+        Tx::ROWS_MAX
+    );
+    let params = [build.name.as_str().into(), build.build.into(), after.into()];
+    let rows = database.query(&sql, &params, Parked::of).await?;
+    // One that cannot be read was not written here.
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// The streams that wait.
+pub(super) async fn streams(
+    database: &Database,
+    build: &Build,
+) -> Result<BTreeSet<StreamId>, QueryError> {
+    let mut waiting = BTreeSet::new();
+    let mut after = Position::ZERO;
+    loop {
+        let page = list(database, build, after).await?;
+        let Some(last) = page.last() else {
+            return Ok(waiting);
+        };
+        after = last.position;
+        waiting.extend(page.into_iter().map(|parked| parked.stream));
+    }
+}
+
+/// It was taken in, or is not wanted.
+pub(super) async fn remove(
+    build: &Build,
+    position: Position,
+    tx: &mut Tx<'_>,
+) -> Result<(), TxError> {
+    let sql = "DELETE FROM annalist_parked WHERE name = $1 AND build = $2 AND position = $3";
+    let params = [
+        build.name.as_str().into(),
+        build.build.into(),
+        position.into(),
+    ];
+    tx.execute(sql, &params).await.map(drop)
+}
+
+/// It was tried once more.
+pub(super) async fn tried(
+    build: &Build,
+    position: Position,
+    why: &str,
+    tx: &mut Tx<'_>,
+) -> Result<(), TxError> {
+    let sql = "UPDATE annalist_parked SET attempts = attempts + 1, error = $4 \
+               WHERE name = $1 AND build = $2 AND position = $3";
+    let params = [
+        build.name.as_str().into(),
+        build.build.into(),
+        position.into(),
+        why.into(),
+    ];
+    tx.execute(sql, &params).await.map(drop)
+}
+
+/// Events of a stream were removed: what was put aside of them is not waited for.
+pub(super) async fn forget(
+    build: &Build,
+    stream: &StreamId,
+    removed_to: Version,
+    tx: &mut Tx<'_>,
+) -> Result<(), BoxError> {
+    let sql = "DELETE FROM annalist_parked \
+               WHERE name = $1 AND build = $2 AND stream = $3 AND version <= $4";
+    let params = [
+        build.name.as_str().into(),
+        build.build.into(),
+        stream.into(),
+        SqlValue::from(removed_to),
+    ];
+    tx.execute(sql, &params).await?;
+    Ok(())
+}
