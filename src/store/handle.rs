@@ -11,7 +11,7 @@ use crate::store::backend::{Backend, CommitFound, StoreIdentity, StreamInfo};
 use crate::store::commit::Commit;
 #[cfg(feature = "sqlite")]
 use crate::store::database::Database;
-use crate::store::error::{AppendError, StoreError, StoreErrorKind};
+use crate::store::error::{AppendError, StoreError};
 use crate::store::fence::{LeaseName, LeaseState};
 use crate::store::lease::AcquireLease;
 use crate::store::limits::Limits;
@@ -327,7 +327,7 @@ impl Store {
     pub fn database(&self) -> Result<Database, StoreError> {
         self.backend.database().ok_or_else(|| {
             let what = "looking for tables in a store that has none; open a Database beside it";
-            StoreError::new(StoreErrorKind::Invalid, what)
+            StoreError::new(crate::store::error::StoreErrorKind::Invalid, what)
         })
     }
 
