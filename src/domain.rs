@@ -1,5 +1,5 @@
-//! The one registry of an application's domain: which aggregates there are, and which
-//! commands, by name.
+//! The one registry of an application's domain: which aggregates there are, which commands
+//! by name, and which projections follow.
 //!
 //! For whoever meets them as text: HTTP, a command line, a queue. A program registers what
 //! it has once; commands are then decoded from JSON and dispatched without their type, and
@@ -30,16 +30,21 @@ mod command;
 pub(crate) mod error;
 #[cfg_attr(not(feature = "testkit"), path = "domain/unprobed.rs")]
 pub(crate) mod probe;
+#[cfg_attr(not(feature = "sqlite"), path = "domain/unprojected.rs")]
+mod projection;
 
 pub use aggregate::AnyLoaded;
 pub use answer::{AnyDispatchError, AnyEvent, AnyOutcome};
 pub use command::{AnyCommand, AnyDispatch};
 pub use error::{DomainError, InvalidDomain};
+#[cfg(feature = "sqlite")]
+pub use projection::ProjectionInfo;
 
 use aggregate::{Folded, Of, When};
 use command::{Kind, OfCommand};
+use projection::Projections;
 
-/// The aggregates and commands of an application. Cloning it is cheap.
+/// The aggregates, commands and projections of an application. Cloning it is cheap.
 ///
 /// ```
 /// # use annalist::{Aggregate, Command, CommandBus, Decision, Domain, Store};
@@ -92,6 +97,7 @@ pub struct Domain {
 struct Registry {
     aggregates: BTreeMap<&'static str, KnownAggregate>,
     commands: BTreeMap<&'static str, KnownCommand>,
+    projections: Projections,
     /// The first thing that cannot be. Every call answers it.
     problem: Option<InvalidDomain>,
 }
@@ -156,8 +162,8 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// [`InvalidDomain`] when two commands share a name or two aggregates a category, or one
-    /// cannot be what it declares.
+    /// [`InvalidDomain`] when two commands or two projections share a name or two aggregates a
+    /// category, or one cannot be what it declares.
     pub fn checked(self) -> Result<Self, InvalidDomain> {
         match &self.registry.problem {
             Some(problem) => Err(problem.clone()),
@@ -336,6 +342,10 @@ impl fmt::Debug for Domain {
         f.debug_struct("Domain")
             .field("categories", &Vec::from_iter(self.categories()))
             .field("commands", &Vec::from_iter(self.registry.commands.keys()))
+            .field(
+                "projections",
+                &Vec::from_iter(self.registry.projections.names()),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -33,6 +33,24 @@ pub enum InvalidDomain {
         /// The other one.
         second: &'static str,
     },
+    /// Two projections have one name.
+    #[error(
+        "{first} and {second} both follow as {name:?}; give each projection a name of its own, and register it once"
+    )]
+    ProjectionTaken {
+        /// The name.
+        name: &'static str,
+        /// The Rust type that was registered first.
+        first: &'static str,
+        /// The other one, or the same once more.
+        second: &'static str,
+    },
+    /// A projection cannot be what it declares.
+    #[error("{why}")]
+    Projection {
+        /// Which one, and why not.
+        why: String,
+    },
     /// A name or a category cannot be one.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -43,12 +61,14 @@ pub enum InvalidDomain {
 
 impl InvalidDomain {
     /// The stable name of this error: `command_name_taken`, `category_taken`,
-    /// `invalid_name` or `invalid_aggregate`.
+    /// `projection_name_taken`, `invalid_projection`, `invalid_name` or `invalid_aggregate`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NameTaken { .. } => "command_name_taken",
             Self::CategoryTaken { .. } => "category_taken",
+            Self::ProjectionTaken { .. } => "projection_name_taken",
+            Self::Projection { .. } => "invalid_projection",
             Self::Name(error) => error.code(),
             Self::Aggregate(error) => error.code(),
         }

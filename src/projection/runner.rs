@@ -76,6 +76,15 @@ impl ProjectionRunner {
         }
     }
 
+    /// A runner of these.
+    pub(crate) fn of(store: &Store, followers: Vec<Follower>) -> Self {
+        Self {
+            store: store.clone(),
+            followers,
+            problem: None,
+        }
+    }
+
     /// Follows with a projection, in the store's own file.
     pub fn follow<P: Projection>(self, projection: P) -> Self {
         self.follow_with(projection, FollowOptions::default())

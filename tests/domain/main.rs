@@ -2,5 +2,7 @@
 //! its type is told as it is with it.
 
 mod bank;
+#[cfg(feature = "sqlite")]
+mod projections;
 mod registry;
 mod untyped;
