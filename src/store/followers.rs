@@ -47,7 +47,7 @@ pub(crate) enum BuildState {
 }
 
 impl BuildState {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Building => "building",
             Self::Live => "live",
@@ -77,6 +77,7 @@ const COLUMNS: &str = "name, build, version, state, inline, tables, store_id, po
                        began_at, problem";
 
 /// Reads every build that the database holds, in the order of their names.
+#[cfg(feature = "tool")]
 pub(crate) const READ_ALL: &str = "SELECT name, build, version, state, inline, tables, store_id, \
      position, event_id, began_at, problem FROM annalist_followers ORDER BY name, build";
 

@@ -96,6 +96,8 @@ pub use fence::{
 pub use filter::Filter;
 #[cfg(feature = "sqlite")]
 pub use followers::OldBuild;
+#[cfg(feature = "tool")]
+pub(crate) use followers::READ_ALL;
 #[cfg(feature = "sqlite")]
 pub(crate) use followers::{Build, BuildState, builds};
 pub use handle::Store;

@@ -81,11 +81,42 @@ pub(super) enum Command {
         /// The correlation id.
         correlation_id: String,
     },
+    /// List what follows the store, such as projections, and how far each has come.
+    Projections {
+        /// The store file.
+        file: PathBuf,
+        /// The file of read models beside the store; without it, those in the store.
+        #[arg(long, value_name = "OTHER")]
+        database: Option<PathBuf>,
+    },
+    /// Do something about one projection.
+    #[command(subcommand)]
+    Projection(Projection),
     /// Print how much the store holds.
     Stats {
         /// The store file.
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Projection {
+    /// Make it anew beside the one that is read, which it replaces in one step.
+    Rebuild(Rebuild),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {
+    /// The store file.
+    file: PathBuf,
+    /// The projection.
+    pub(super) name: String,
+    /// Keep the tables of the build that is read now, under the name of that build.
+    #[arg(long)]
+    pub(super) keep_old: bool,
+    /// The file of read models beside the store, where it is in none that the program names.
+    #[arg(long, value_name = "OTHER")]
+    pub(super) database: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +164,8 @@ impl Command {
             | Self::Streams { file, .. }
             | Self::Tail(Tail { file, .. })
             | Self::Trace { file, .. }
+            | Self::Projections { file, .. }
+            | Self::Projection(Projection::Rebuild(Rebuild { file, .. }))
             | Self::Stats { file } => file,
         }
     }

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use super::answer::plain;
 use crate::caught::caught;
 use crate::domain::DomainError;
+use crate::follow::FollowError;
 use crate::repository::LoadError;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{QueryError, StoreError, StoreErrorKind, TxError};
 
 /// What a command could not do.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,10 @@ pub(super) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error(transparent)]
+    Follow(FollowError),
+    #[error(transparent)]
+    Query(#[from] TxError),
     #[error("writing the answer")]
     Output(#[from] io::Error),
     #[error("{0}")]
@@ -23,6 +28,15 @@ pub(super) enum Failure {
     /// The answer is already printed.
     #[error("damaged")]
     Damaged,
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Store(error) => Self::Store(error),
+            QueryError::Refused(error) => Self::Query(error),
+        }
+    }
 }
 
 impl Failure {
@@ -39,7 +53,7 @@ impl Failure {
                 LoadError::Name(_) | LoadError::NotReached { .. } | LoadError::Removed { .. },
             )) => 1,
             Self::Domain(_) => 4,
-            Self::Output(_) | Self::Told(_) => 1,
+            Self::Follow(_) | Self::Query(_) | Self::Output(_) | Self::Told(_) => 1,
         }
     }
 

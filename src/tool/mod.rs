@@ -1,8 +1,8 @@
 //! The command line `annalist` as a library: looks into a store file and checks it.
 //!
-//! No command makes a store or changes what one holds. Opening it is what opening is to any
-//! process, though: the file must be writable, and one of an older release is brought to
-//! this one's schema.
+//! No command makes a store or changes the events that one holds. Opening it is what opening
+//! is to any process, though: the file must be writable, and one of an older release is
+//! brought to this one's schema.
 //!
 //! The binary of the same name does nothing but call [`main`] with a domain of nothing. It
 //! knows no aggregates, so it shows the events of a stream where a state is asked for. A
@@ -52,6 +52,12 @@
 //!
 //! `cargo run -- replay bank.db account-42 --at 7` then prints the account as it was.
 //!
+//! `projections bank.db` lists the read models and how far each has come; `projection rebuild
+//! bank.db NAME`, with a domain that knows the projection, makes one anew beside what is read.
+//! Interrupted, it goes on where it was when it is run again, or the program runs that has the
+//! projection; a process that was killed is taken for the runner as long as its
+//! [lease](crate::follow::FollowOptions::lease).
+//!
 //! `tail -f` goes on until it is interrupted, or nobody reads what it prints: that it hears
 //! of with the next line.
 //!
@@ -65,7 +71,7 @@
 
 use std::ffi::OsString;
 use std::future::poll_fn;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -74,8 +80,9 @@ use clap::Parser;
 use futures_core::Stream;
 
 use self::answer::Answer;
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, Command, Projection};
 use self::failure::Failure;
+use self::progress::Screen;
 use crate::domain::Domain;
 use crate::store::Store;
 
@@ -84,6 +91,9 @@ mod arguments;
 mod backup;
 mod event;
 mod failure;
+mod progress;
+mod projections;
+mod rebuild;
 mod replay;
 mod show;
 mod stats;
@@ -103,7 +113,12 @@ pub fn main(domain: Domain) -> ExitCode {
     // Not locked: a subscriber of the program's logs may write there, too, from the thread
     // that the store writes on.
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    ExitCode::from(run(&domain, std::env::args_os(), &mut out, &mut err))
+    let screen = match err.is_terminal() {
+        true => Screen::Terminal,
+        false => Screen::Lines,
+    };
+    let arguments = std::env::args_os();
+    ExitCode::from(run_on(&domain, arguments, &mut out, (&mut err, screen)))
 }
 
 /// Runs the tool on these arguments, the program's name first, and answers the exit
@@ -128,6 +143,15 @@ pub fn run<A: Into<OsString> + Clone>(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
+    run_on(domain, arguments, out, (err, Screen::Lines))
+}
+
+fn run_on<A: Into<OsString> + Clone>(
+    domain: &Domain,
+    arguments: impl IntoIterator<Item = A>,
+    out: &mut dyn Write,
+    (err, screen): (&mut dyn Write, Screen),
+) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -141,7 +165,9 @@ pub fn run<A: Into<OsString> + Clone>(
     };
     let mut answer = Answer::new(out, arguments.json);
     let done = runtime().and_then(|runtime| {
-        runtime.block_on(execute(domain, &arguments.command, &mut answer, err))
+        let told: &mut dyn Write = err;
+        let command = &arguments.command;
+        runtime.block_on(execute(domain, command, &mut answer, (told, screen)))
     });
     // What was answered before a failure is an answer, too.
     match done.and(answer.flush()) {
@@ -169,7 +195,7 @@ async fn execute(
     domain: &Domain,
     command: &Command,
     answer: &mut Answer<'_>,
-    err: &mut dyn Write,
+    (err, screen): (&mut dyn Write, Screen),
 ) -> Result<(), Failure> {
     let file = command.file();
     let store = open(file).await?;
@@ -202,6 +228,12 @@ async fn execute(
         }
         Command::Tail(wanted) => tail::tail(&store, wanted, answer, err).await,
         Command::Trace { correlation_id, .. } => trace::trace(&store, correlation_id, answer).await,
+        Command::Projections { database, .. } => {
+            projections::projections(&store, database.as_deref(), answer).await
+        }
+        Command::Projection(Projection::Rebuild(wanted)) => {
+            rebuild::rebuild(domain, &store, wanted, answer, (err, screen)).await
+        }
         Command::Stats { .. } => stats::stats(&store, file, answer).await,
     };
     store.close().await?;
@@ -209,14 +241,16 @@ async fn execute(
 }
 
 async fn open(file: &Path) -> Result<Store, Failure> {
-    // Opening would make a store where there is none, and in an empty file.
+    has_content(file)?;
+    Ok(Store::open(file).await?)
+}
+
+/// Opening would make what is asked for where there is none, and in an empty file.
+fn has_content(file: &Path) -> Result<(), Failure> {
     let missing = match std::fs::metadata(file) {
-        Err(_) => Some("there is no file"),
-        Ok(found) if found.is_file() && found.len() == 0 => Some("there is no store in"),
-        Ok(_) => None,
+        Err(_) => "there is no file",
+        Ok(found) if found.is_file() && found.len() == 0 => "there is no store in",
+        Ok(_) => return Ok(()),
     };
-    match missing {
-        Some(missing) => Err(Failure::Told(format!("{missing} {}", file.display()))),
-        None => Ok(Store::open(file).await?),
-    }
+    Err(Failure::Told(format!("{missing} {}", file.display())))
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod look;
+mod projections;
 mod replay;
 mod shared;
 mod tail;
