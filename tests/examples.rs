@@ -20,6 +20,8 @@ mod fine;
 mod order_lines_domain;
 #[path = "../examples/transfer/domain.rs"]
 mod transfer_domain;
+#[path = "../examples/read_model/domain.rs"]
+mod read_model_domain;
 
 #[test]
 fn account() {
@@ -39,6 +41,11 @@ fn order_lines() {
 #[test]
 fn transfer() {
     check(&transfer_domain::domain());
+}
+
+#[test]
+fn read_model() {
+    check(&read_model_domain::domain());
 }
 
 /// A log of one case, of which commands bring one part or another. What serde could make
