@@ -6,31 +6,45 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
 use std::path::Path;
+use std::time::Duration;
 
+use annalist::projection::Projection;
 use annalist::{CommandBus, Decision, DispatchError, ExpectedVersion, NewEvent, Position, Store};
 use serde_json::json;
 
 use crate::fine::domain;
 use crate::import::{Imported, Log, LogError, SAMPLE, import};
+use crate::months::{ByMonth, Months};
 use crate::totals::{ReadBackError, Totals, read_back};
 
 #[path = "../examples/traffic_fines/fine.rs"]
 mod fine;
 #[path = "../examples/traffic_fines/import.rs"]
 mod import;
+#[path = "../examples/traffic_fines/months.rs"]
+mod months;
 #[path = "../examples/traffic_fines/totals.rs"]
 mod totals;
 
 const DATA_FOLDER_VARIABLE: &str = "ANNALIST_TEST_DATA";
 
-/// Opens the file, imports the log, reads it back and closes the file.
-async fn import_into(file: &Path, log: &Log) -> (Imported, Totals) {
+/// Opens the file, imports the log while the months follow, reads it back in all three ways,
+/// which must agree, and closes the file.
+async fn import_into(file: &Path, log: &Log) -> (Imported, Totals, ByMonth) {
     let store = Store::open(file).await.unwrap();
+    let following = months::domain().projection_runner(&store).unwrap();
+    let following = following.start().unwrap();
     let imported = import(&store, log, || ()).await.unwrap();
     let totals = Totals::of(&read_back(&store).await.unwrap());
     assert_eq!(totals.events, log.events);
+    let head = store.head().await.unwrap();
+    let there = following.wait_for(Months::NAME, head, Duration::from_secs(60));
+    there.await.unwrap();
+    following.stop().await;
+    let months = ByMonth::read(&store.database().unwrap()).await.unwrap();
+    months.check(&totals).unwrap();
     store.close().await.unwrap();
-    (imported, totals)
+    (imported, totals, months)
 }
 
 /// Every line has an answer; a second import writes nothing and has nothing to race for.
@@ -81,7 +95,7 @@ async fn the_real_log_comes_back_to_the_cent_and_only_once() {
     let file = folder.path().join("fines.db");
 
     for appended in [34_724, 0] {
-        let (imported, totals) = import_into(&file, &log).await;
+        let (imported, totals, months) = import_into(&file, &log).await;
         assert_eq!(imported.appended, appended);
         check(&imported, &log);
         assert_eq!(totals.events, 34_724);
@@ -107,6 +121,14 @@ async fn the_real_log_comes_back_to_the_cent_and_only_once() {
         assert_eq!(totals.final_amounts_cents, 51_286_750);
         assert_eq!(totals.expenses_cents, 8_663_210);
         assert_eq!(totals.flawed_payments.len(), 38);
+        // By month it is the same log, however often it is imported.
+        let paid = months.0.values().map(|month| month.paid);
+        let (count, cents) = paid.fold((0, 0), |(count, cents), paid| {
+            (count + paid.count, cents + paid.sum)
+        });
+        assert_eq!((count, cents), (4_910, 22_175_540));
+        let created = months.0.values().map(|month| month.created.count);
+        assert_eq!(created.sum::<u64>(), 10_000);
     }
 }
 
@@ -116,7 +138,7 @@ async fn the_sample_comes_back_to_the_cent_and_only_once() {
     let file = folder.path().join("sample.db");
 
     for appended in [40, 0] {
-        let (imported, totals) = import_into(&file, &sample()).await;
+        let (imported, totals, months) = import_into(&file, &sample()).await;
         assert_eq!(imported.appended, appended);
         check(&imported, &sample());
         assert_eq!((totals.events, totals.fines), (40, 12));
@@ -131,6 +153,11 @@ async fn the_sample_comes_back_to_the_cent_and_only_once() {
             ]
         );
         assert_eq!(totals.activities.len(), 11);
+        let month = months.0["2021-03"];
+        assert_eq!((month.created.count, month.created.sum), (12, 59_400));
+        assert_eq!((month.paid.count, month.paid.sum), (3, 11_000));
+        let month = months.0["2021-05"];
+        assert_eq!((month.sent.count, month.sent.sum), (1, 1_250));
         assert_eq!(totals.payments_cents, 29_950);
         assert_eq!(totals.final_amounts_cents, 78_600);
         assert_eq!(totals.expenses_cents, 8_750);

@@ -61,7 +61,7 @@ pub(crate) enum FineEvent {
 /// for the rest; it is kept for a reader who does one day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }

@@ -10,6 +10,8 @@
 //! and workers race for the lines of one case: who loses decides again. Afterwards
 //! everything is read back in two ways that must agree, and summed up.
 //!
+//! Meanwhile a projection follows and sums up by month; its sums must agree, too.
+//!
 //! Run it on the same log again and nothing changes. Change a fine behind the log's back
 //! and the next import that would go on upon it is refused.
 //!
@@ -19,6 +21,7 @@
 //! |---|---|
 //! | `import.rs` | from the log to the store |
 //! | `fine.rs` | the domain: the events, the fine they fold to, and the command |
+//! | `months.rs` | the read model that follows: sums by month |
 //! | `totals.rs` | from the store back to the fines, and their sums |
 
 use std::convert::Infallible;
@@ -26,19 +29,26 @@ use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use annalist::follow::Following;
+use annalist::projection::Projection;
 use annalist::{CommandBus, DispatchError, Store};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::fine::{Fine, FineEvent, domain};
+use crate::fine::{Fine, FineEvent};
 use crate::import::{Log, SAMPLE, import};
+use crate::months::{ByMonth, Months, domain};
 use crate::totals::{Totals, read_back};
 
 mod fine;
 mod import;
+mod months;
 mod totals;
+
+/// How long the months may take to come to the end of the store.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -76,8 +86,10 @@ async fn run_log(path: &Path, store_file: &Path) -> Result<(), Box<dyn Error>> {
     let log = Log::read(path)?;
     println!("store file: {}", store_file.display());
     let store = Store::open(store_file).await?;
+    let months = domain().projection_runner(&store)?.start()?;
     import_with_progress(&store, &log).await?;
-    print_totals(&store, &log).await?;
+    print_totals(&store, &log, &months).await?;
+    months.stop().await;
     Ok(store.close().await?)
 }
 
@@ -87,16 +99,18 @@ async fn run_sample() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let store = Store::open(folder.path().join("sample.db")).await?;
     let log = Log::parse("the sample", SAMPLE)?;
+    let months = domain().projection_runner(&store)?.start()?;
 
     println!("-- the sample, imported");
     import_with_progress(&store, &log).await?;
-    print_totals(&store, &log).await?;
+    print_totals(&store, &log, &months).await?;
 
     println!("\n-- the same once more");
     import_with_progress(&store, &log).await?;
 
     println!("\n-- a longer log, after someone else wrote to one of its fines");
     show_refusal(&store).await?;
+    months.stop().await;
     Ok(store.close().await?)
 }
 
@@ -157,13 +171,21 @@ async fn import_with_progress(store: &Store, log: &Log) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-async fn print_totals(store: &Store, log: &Log) -> Result<(), Box<dyn Error>> {
+async fn print_totals(store: &Store, log: &Log, months: &Following) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let ledger = read_back(store).await?;
     let seconds = start.elapsed().as_secs_f64();
     println!("read back by position and fine by fine in {seconds:.2} s; both agree\n");
     let totals = Totals::of(&ledger);
     println!("{totals}");
+    let head = store.head().await?;
+    let start = Instant::now();
+    months.wait_for(Months::NAME, head, PATIENCE).await?;
+    let waited = start.elapsed().as_secs_f64();
+    let months = ByMonth::read(&store.database()?).await?;
+    months.check(&totals)?;
+    println!("\nby month, as was followed meanwhile and is there after {waited:.2} s; both agree:");
+    println!("{months}");
     if totals.events > log.events {
         println!("note: the store holds events that are not in this log; they are counted too");
     }

@@ -165,7 +165,7 @@ impl fmt::Display for Totals {
     }
 }
 
-fn euros(cents: u64) -> String {
+pub(crate) fn euros(cents: u64) -> String {
     format!("{}.{:02} EUR", HumanCount(cents / 100), cents % 100)
 }
 
