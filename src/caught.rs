@@ -68,10 +68,6 @@ pub(crate) async fn caught_async<T>(run: impl Future<Output = T>) -> Result<T, P
 }
 
 /// Lets go of what user code has made, which may panic once more when it goes.
-#[cfg_attr(
-    not(any(test, feature = "sqlite")),
-    expect(dead_code, reason = "for hooks")
-)]
 pub(crate) fn let_go<T>(value: T) {
     // The message of that panic is nobody's: whoever made the value has been answered.
     let _ = caught(|| drop(value));

@@ -18,10 +18,10 @@ mod document_domain;
 mod fine;
 #[path = "../examples/order_lines/domain.rs"]
 mod order_lines_domain;
-#[path = "../examples/transfer/domain.rs"]
-mod transfer_domain;
 #[path = "../examples/read_model/domain.rs"]
 mod read_model_domain;
+#[path = "../examples/transfer/domain.rs"]
+mod transfer_domain;
 
 #[test]
 fn account() {

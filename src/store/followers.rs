@@ -77,7 +77,6 @@ const COLUMNS: &str = "name, build, version, state, inline, tables, store_id, po
                        began_at, problem";
 
 /// Reads every build that the database holds, in the order of their names.
-#[cfg(feature = "tool")]
 pub(crate) const READ_ALL: &str = "SELECT name, build, version, state, inline, tables, store_id, \
      position, event_id, began_at, problem FROM annalist_followers ORDER BY name, build";
 

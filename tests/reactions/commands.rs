@@ -63,7 +63,7 @@ impl Reaction for TakeOrdered {
             };
             self.replies.lock().expect("no panic").push(reply);
         }
-        match self.mishap == Mishap::FailsAfterwards && meeting % 2 == 0 {
+        match self.mishap == Mishap::FailsAfterwards && meeting.is_multiple_of(2) {
             true => Err("not this time".into()),
             false => Ok(()),
         }

@@ -1,8 +1,6 @@
 //! What is done upon what happens: once each, in the order of what happened, and the same
 //! again where it was not finished.
 
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

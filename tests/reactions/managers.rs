@@ -44,7 +44,7 @@ impl ProcessManager for EveryThird {
 
     async fn react(&self, known: &Known, _: &RecordedEvent, cx: &Reacting<'_>) -> ReactionResult {
         self.known.lock().expect("no panic").push(known.clone());
-        if known.orders % 3 == 0 {
+        if known.orders.is_multiple_of(3) {
             let pieces = known.pieces;
             cx.dispatch("cups", Take { pieces }).await?;
         }
