@@ -216,7 +216,7 @@ impl Lane {
     /// So many items are in the tables, or put aside.
     fn moved(&mut self, items: usize, to: Checkpoint) {
         self.build.checkpoint = to;
-        self.build.saved = to.position;
+        self.build.written = to;
         self.unsaved = false;
         if let Some(page) = &mut self.page {
             page.items.drain(..items.min(page.items.len()));

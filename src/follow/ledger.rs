@@ -354,7 +354,7 @@ impl Ledger {
             Box::pin(async move {
                 holds.renew(name, tx).await?;
                 advance(&build, &build.checkpoint, tx).await?;
-                build.saved = build.checkpoint.position;
+                build.written = build.checkpoint;
                 build.go_live(&builds(name, tx).await?, old, tx).await?;
                 Ok(build)
             })

@@ -4,6 +4,7 @@
 //! Plain SQL, run within the transaction that writes what was made of the events, so that
 //! both are there or neither is.
 
+use crc32fast::Hasher;
 use uuid::Uuid;
 
 use crate::ids::EventId;
@@ -27,8 +28,8 @@ pub(crate) struct Build {
     /// The names that its tables are declared under.
     pub(crate) declared: Vec<String>,
     pub(crate) checkpoint: Checkpoint,
-    /// The position that is written down.
-    pub(crate) saved: Position,
+    /// The one that is written down.
+    pub(crate) written: Checkpoint,
     /// The last position when it was begun: what was removed by then it never saw.
     pub(crate) began_at: Position,
     /// Why it has stopped.
@@ -74,11 +75,11 @@ pub enum OldBuild {
 }
 
 const COLUMNS: &str = "name, build, version, state, inline, tables, store_id, position, event_id, \
-                       began_at, problem";
+                       began_at, problem, checksum";
 
 /// Reads every build that the database holds, in the order of their names.
 pub(crate) const READ_ALL: &str = "SELECT name, build, version, state, inline, tables, store_id, \
-     position, event_id, began_at, problem FROM annalist_followers ORDER BY name, build";
+     position, event_id, began_at, problem, checksum FROM annalist_followers ORDER BY name, build";
 
 /// The builds of one follower, the oldest first.
 pub(crate) async fn builds(name: &str, tx: &mut Tx<'_>) -> Result<Vec<Build>, BoxError> {
@@ -87,14 +88,18 @@ pub(crate) async fn builds(name: &str, tx: &mut Tx<'_>) -> Result<Vec<Build>, Bo
     rows.iter().map(Build::of).collect()
 }
 
+/// A row is not as it was written.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a row of annalist_followers is not as it was written; restore the database, or delete the \
+     row and its tables to build the read model anew"
+)]
+pub(crate) struct DamagedBuild;
+
 impl Build {
     /// Reads a row of [`READ_ALL`].
     pub(crate) fn of(row: &SqlRow) -> Result<Self, BoxError> {
-        read(row).ok_or_else(|| {
-            "a row of annalist_followers is not as it was written; restore the database, or \
-             delete the row to build the read model anew"
-                .into()
-        })
+        read(row).ok_or_else(|| DamagedBuild.into())
     }
 
     /// The first build of a follower, or one beside those that there are.
@@ -113,7 +118,7 @@ impl Build {
             inline: false,
             declared: code.declared().to_vec(),
             checkpoint: start,
-            saved: start.position,
+            written: start,
             began_at,
             problem: None,
         }
@@ -124,7 +129,7 @@ impl Build {
         self.refuse_taken(tx).await?;
         let sql = format!(
             "INSERT INTO annalist_followers ({COLUMNS}) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         );
         let params = [
             self.name.as_str().into(),
@@ -132,14 +137,13 @@ impl Build {
             self.version.into(),
             self.state.as_str().into(),
             self.inline.into(),
-            serde_json::Value::from(self.declared.clone())
-                .to_string()
-                .into(),
+            self.declared_json().into(),
             self.checkpoint.store.as_bytes().as_slice().into(),
             self.checkpoint.position.into(),
             event(self.checkpoint.event),
             self.began_at.into(),
             self.problem.clone().into(),
+            self.checksum().into(),
         ];
         tx.execute(&sql, &params).await?;
         Ok(())
@@ -187,24 +191,42 @@ impl Build {
     /// Moves its checkpoint. False if that is not where it was left: somebody else fills it,
     /// it was removed, or it was moved by a transaction whose end its caller has not seen.
     pub(crate) async fn advance(&self, to: &Checkpoint, tx: &mut Tx<'_>) -> Result<bool, TxError> {
-        let sql = "UPDATE annalist_followers SET position = $3, event_id = $4, problem = NULL \
-                   WHERE name = $1 AND build = $2 AND inline = $5 AND position = $6";
-        let params = [
-            self.name.as_str().into(),
-            self.build.into(),
-            to.position.into(),
-            event(to.event),
-            self.inline.into(),
-            self.saved.into(),
-        ];
-        Ok(tx.execute(sql, &params).await? == 1)
+        let moved = Self {
+            checkpoint: *to,
+            problem: None,
+            ..self.clone()
+        };
+        moved.update(self, tx).await
     }
 
     /// Writes down why it has stopped.
-    pub(crate) async fn stop(&self, problem: &str, tx: &mut Tx<'_>) -> Result<(), TxError> {
-        let sql = "UPDATE annalist_followers SET problem = $3 WHERE name = $1 AND build = $2";
-        let params = [self.name.as_str().into(), self.build.into(), problem.into()];
-        tx.execute(sql, &params).await.map(drop)
+    pub(crate) async fn stop(&self, problem: &str, tx: &mut Tx<'_>) -> Result<bool, TxError> {
+        let mut stopped = self.clone();
+        stopped.problem = Some(problem.to_owned());
+        // What it holds is what is written down, whatever it has looked at since.
+        stopped.checkpoint = self.written;
+        stopped.update(self, tx).await
+    }
+
+    /// Writes down what has changed since it was written as this.
+    async fn update(&self, was: &Self, tx: &mut Tx<'_>) -> Result<bool, TxError> {
+        let sql = "UPDATE annalist_followers \
+                   SET state = $3, inline = $4, position = $5, event_id = $6, problem = $7, \
+                       checksum = $8 \
+                   WHERE name = $1 AND build = $2 AND inline = $9 AND position = $10";
+        let params = [
+            self.name.as_str().into(),
+            self.build.into(),
+            self.state.as_str().into(),
+            self.inline.into(),
+            self.checkpoint.position.into(),
+            event(self.checkpoint.event),
+            self.problem.clone().into(),
+            self.checksum().into(),
+            was.inline.into(),
+            was.written.position.into(),
+        ];
+        Ok(tx.execute(sql, &params).await? == 1)
     }
 
     /// Makes it the one that is read: from here on its views show its tables.
@@ -219,7 +241,7 @@ impl Build {
                 (BuildState::Kept, _) => {}
                 (BuildState::Live, OldBuild::Keep) => {
                     other.drop_views(tx).await?;
-                    other.become_state(BuildState::Kept, tx).await?;
+                    other.clone().become_state(BuildState::Kept, tx).await?;
                 }
                 _ => other.remove(tx).await?,
             }
@@ -238,17 +260,18 @@ impl Build {
                 )
             })?;
         }
-        self.state = BuildState::Live;
         self.become_state(BuildState::Live, tx).await?;
         Ok(())
     }
 
-    /// From here on the writer of the store fills it, or does no more.
+    /// From here on the writer of the store fills it.
     pub(crate) async fn become_inline(&mut self, tx: &mut Tx<'_>) -> Result<(), TxError> {
+        let was = self.clone();
         self.inline = true;
-        let sql = "UPDATE annalist_followers SET inline = 1 WHERE name = $1 AND build = $2";
-        let params = [self.name.as_str().into(), self.build.into()];
-        tx.execute(sql, &params).await.map(drop)
+        self.checkpoint = was.written;
+        self.update(&was, tx).await?;
+        self.checkpoint = was.checkpoint;
+        Ok(())
     }
 
     /// Drops it with all that it holds.
@@ -290,14 +313,40 @@ impl Build {
         Ok(())
     }
 
-    async fn become_state(&self, state: BuildState, tx: &mut Tx<'_>) -> Result<(), TxError> {
-        let sql = "UPDATE annalist_followers SET state = $3 WHERE name = $1 AND build = $2";
-        let params = [
-            self.name.as_str().into(),
-            self.build.into(),
-            state.as_str().into(),
-        ];
-        tx.execute(sql, &params).await.map(drop)
+    async fn become_state(&mut self, state: BuildState, tx: &mut Tx<'_>) -> Result<(), TxError> {
+        let was = self.clone();
+        self.state = state;
+        self.checkpoint = was.written;
+        self.update(&was, tx).await?;
+        self.checkpoint = was.checkpoint;
+        Ok(())
+    }
+
+    fn declared_json(&self) -> String {
+        serde_json::Value::from(self.declared.clone()).to_string()
+    }
+
+    /// Covers every column.
+    pub(crate) fn checksum(&self) -> u32 {
+        let mut crc = Hasher::new();
+        let mut add = |bytes: &[u8]| {
+            crc.update(&(bytes.len() as u64).to_le_bytes());
+            crc.update(bytes);
+        };
+        add(self.name.as_bytes());
+        add(&self.build.to_le_bytes());
+        add(&self.version.to_le_bytes());
+        add(self.state.as_str().as_bytes());
+        add(&[self.inline.into()]);
+        add(self.declared_json().as_bytes());
+        add(self.checkpoint.store.as_bytes());
+        add(&self.checkpoint.position.get().to_le_bytes());
+        let event = self.checkpoint.event;
+        add(event.as_ref().map_or(&[], |id| id.as_uuid().as_bytes()));
+        add(&self.began_at.get().to_le_bytes());
+        add(&[self.problem.is_some().into()]);
+        add(self.problem.as_deref().unwrap_or_default().as_bytes());
+        crc.finalize()
     }
 }
 
@@ -339,16 +388,18 @@ fn read(row: &SqlRow) -> Option<Build> {
         SqlValue::Null => None,
         id => Some(EventId::from_uuid(Uuid::from_slice(id.as_bytes()?).ok()?)),
     };
-    Some(Build {
+    let checkpoint = Checkpoint::new(store, position("position")?, event);
+    let build = Build {
         name: text("name")?.to_owned(),
         build: small("build")?,
         version: small("version")?,
         state: BuildState::of(text("state")?)?,
         inline: number("inline")? != 0,
         declared: serde_json::from_str(text("tables")?).ok()?,
-        checkpoint: Checkpoint::new(store, position("position")?, event),
-        saved: position("position")?,
+        checkpoint,
+        written: checkpoint,
         began_at: position("began_at")?,
         problem: text("problem").map(str::to_owned),
-    })
+    };
+    (small("checksum")? == build.checksum()).then_some(build)
 }

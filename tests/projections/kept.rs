@@ -41,7 +41,7 @@ async fn a_backup_goes_on_as_the_store_would() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_is_not_of_this_store_is_told() {
+async fn a_checkpoint_that_is_not_what_was_written_is_damage() {
     let place = Place::new();
     let store = place.open(vec![balances()]).await;
     fill(&store, 10).await;
@@ -56,6 +56,9 @@ async fn a_checkpoint_that_is_not_of_this_store_is_told() {
             "store_id = (SELECT store_id FROM annalist_meta)",
         ),
         ("position = 11", "position = 10"),
+        ("inline = 0", "inline = 1"),
+        ("state = 'building'", "state = 'live'"),
+        ("version = 2", "version = 1"),
     ] {
         let set = |what| format!("UPDATE annalist_followers SET {what}");
         place
@@ -63,8 +66,14 @@ async fn a_checkpoint_that_is_not_of_this_store_is_told() {
             .execute_batch(&set(damage))
             .expect("damaged");
         let refused = place.try_open(vec![balances()]).await.expect_err(damage);
-        assert_eq!(refused.code(), "checkpoint_mismatch", "{damage}");
+        assert_eq!(refused.code(), "corrupt", "{damage}");
+        // Nor can anybody else write, who does not know of it.
+        let other = place.open(Vec::new()).await;
+        let refused = append(&other, "account-1", moved(1)).await;
+        assert_eq!(refused.expect_err(damage).code(), "corrupt");
+        assert!(!other.verify().await.expect("a report").is_whole());
+        other.close().await.expect("closed");
         place.connect().execute_batch(&set(mend)).expect("mended");
     }
-    place.open(vec![balances()]).await;
+    is_whole(&place.open(vec![balances()]).await).await;
 }

@@ -37,8 +37,13 @@ pub(super) enum Failed {
 impl Failed {
     /// Whether it is that what was removed cannot be forgotten.
     pub(super) fn needs_rebuild(&self) -> bool {
+        self.is::<NeedsRebuild>()
+    }
+
+    /// Whether it is this refusal.
+    pub(super) fn is<E: std::error::Error + 'static>(&self) -> bool {
         match self {
-            Self::Code(HookError::Refused(error)) => error.is::<NeedsRebuild>(),
+            Self::Code(HookError::Refused(error)) => error.is::<E>(),
             _ => false,
         }
     }

@@ -6,7 +6,7 @@
 
 mod catch_up;
 
-use rusqlite::{Connection, Rows, params};
+use rusqlite::{Connection, params};
 
 use super::code::{Failed, UserCode};
 use super::fault::{Failure, corrupt, fault};
@@ -14,14 +14,17 @@ use super::names::{Names, stream_row};
 use super::options::SqliteOptions;
 use super::removals;
 use super::row::{COLUMNS, Fields, stored, version};
+use super::statements::query;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
-use crate::store::database::BoxError;
+use crate::store::checkpoint::Checkpoint;
+use crate::store::database::{BoxError, QueryError};
 use crate::store::derived::{At, Derivation, Step};
 use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::followers::{Build, READ_ALL};
 use crate::store::removal::Removed;
 use crate::store::tables::Tables;
-use crate::store::tx::{Rights, Tx};
+use crate::store::tx::{Ask, Rights, Tx};
 use crate::version::{Position, Version};
 
 /// The read models of a store that its writer fills.
@@ -39,8 +42,8 @@ pub(super) struct Inline<'c> {
 
 struct Model {
     code: Derivation,
-    /// The build that is filled, once it has caught up.
-    build: u32,
+    /// The build that is filled, as it is written down; none before it has caught up.
+    build: Option<Build>,
     tables: Tables,
 }
 
@@ -60,7 +63,7 @@ impl<'c> Inline<'c> {
                 .map_err(|error| invalid(code, error.into()))?;
             Ok(Model {
                 code: code.clone(),
-                build: 0,
+                build: None,
                 tables,
             })
         };
@@ -92,28 +95,26 @@ impl<'c> Inline<'c> {
     /// Compares what the file records with what is filled here. Asked in a transaction,
     /// after others may have written.
     pub(super) fn look(&mut self, head: i64) -> Result<Recorded, StoreError> {
-        let sql = "SELECT name, build, version, position FROM annalist_followers WHERE inline = 1";
         let (mut found, mut behind) = (0, false);
         self.missing = None;
-        let mut look = |rows: &mut Rows<'_>| {
-            while let Some(row) = rows.next()? {
-                let name: String = row.get(0)?;
-                let (build, version): (u32, u32) = (row.get(1)?, row.get(2)?);
-                let mine = self.models.iter().find(|model| *model.code.name == *name);
-                match mine {
-                    Some(mine) if mine.code.version == version => {
-                        found += 1;
-                        behind |= mine.build != build || row.get::<_, i64>(3)? < head;
-                    }
-                    _ => self.missing = Some(format!("{name} in version {version}")),
+        for build in recorded(self.conn)?.iter().filter(|build| build.inline) {
+            let mine = self
+                .models
+                .iter()
+                .find(|model| *model.code.name == *build.name);
+            match mine {
+                Some(mine) if mine.code.version == build.version => {
+                    found += 1;
+                    let filled = mine.build.as_ref().map(|mine| mine.build);
+                    let position = stored(build.checkpoint.position.get());
+                    behind |= filled != Some(build.build) || position < head;
+                }
+                _ => {
+                    let Build { name, version, .. } = build;
+                    self.missing = Some(format!("{name} in version {version}"));
                 }
             }
-            Ok::<_, rusqlite::Error>(())
-        };
-        self.conn
-            .prepare_cached(sql)
-            .and_then(|mut rows| look(&mut rows.query([])?))
-            .map_err(|error| fault(error, "looking for inline projections"))?;
+        }
         // One of another version has taken the place of ours: it is told as missing.
         let lost = found < self.models.len() && self.missing.is_none();
         match behind || lost {
@@ -198,14 +199,20 @@ impl<'c> Inline<'c> {
         let Some((position, event)) = self.last.take() else {
             return Ok(());
         };
-        if self.models.is_empty() {
-            return Ok(());
+        let sql = "UPDATE annalist_followers SET position = ?3, event_id = ?4, checksum = ?5 \
+                   WHERE name = ?1 AND build = ?2";
+        for build in self
+            .models
+            .iter_mut()
+            .filter_map(|model| model.build.as_mut())
+        {
+            build.checkpoint = Checkpoint::new(build.checkpoint.store, position, event);
+            let id = event.map(|id| *id.as_uuid().as_bytes());
+            let mut seal = self.conn.prepare_cached(sql)?;
+            let (at, sum) = (stored(position.get()), build.checksum());
+            seal.execute(params![build.name, build.build, at, id, sum])?;
         }
-        let sql = "UPDATE annalist_followers SET position = ?1, event_id = ?2 WHERE inline = 1";
-        let event = event.map(|id| *id.as_uuid().as_bytes());
-        let mut seal = self.conn.prepare_cached(sql)?;
-        seal.execute(params![stored(position.get()), event])
-            .map(drop)
+        Ok(())
     }
 
     /// What was written last, to come [back to](Self::back_to).
@@ -293,6 +300,17 @@ fn left_of(
         left.push(fields.event(stream.clone(), event_type)?);
     }
     Ok(left)
+}
+
+/// Every build that the file records.
+pub(super) fn recorded(conn: &Connection) -> Result<Vec<Build>, StoreError> {
+    let ask = Ask::query(READ_ALL.to_owned(), Vec::new());
+    let rows = query(conn, &ask).map_err(|error| match error {
+        QueryError::Store(error) => error,
+        refused => corrupt(None, "looking for projections").with_source(refused),
+    })?;
+    let builds = rows.iter().map(Build::of).collect::<Result<_, _>>();
+    builds.map_err(|error| corrupt(None, "looking for projections").with_source(error))
 }
 
 fn invalid(code: &Derivation, error: BoxError) -> StoreError {

@@ -50,6 +50,15 @@ fn step(conn: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
+/// A statement without its comments, and without the layout, which migrations give another.
+pub(super) fn plain(sql: &str) -> String {
+    let code = sql
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or(""));
+    let words: Vec<_> = code.flat_map(str::split_whitespace).collect();
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,13 +76,7 @@ mod tests {
         let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
         rows.expect("rows")
             .map(|row| row.expect("a row"))
-            .map(|(name, sql)| {
-                let code = sql
-                    .lines()
-                    .map(|line| line.split("--").next().unwrap_or(""));
-                let words: Vec<_> = code.flat_map(str::split_whitespace).collect();
-                (name, words.join(" "))
-            })
+            .map(|(name, sql)| (name, plain(&sql)))
             .collect()
     }
 

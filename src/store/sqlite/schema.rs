@@ -1,7 +1,7 @@
 //! Opens the file: makes the tables in a new one, refuses what is not ours, and
 //! sets every connection up.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Row, Transaction};
 use uuid::Uuid;
 
 use super::fault::{at_file, fault};
@@ -17,22 +17,23 @@ use super::guard::Guard;
 use super::head::{self, Head};
 use super::identity::make_secrets;
 use super::lock::{patiently, write_lock};
-use super::migrate::{SCHEMA_VERSION, found, migrate};
+use super::migrate::{SCHEMA_VERSION, found, migrate, plain};
 use super::options::{Durability, SqliteOptions};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 const DDL: &str = include_str!("../../../schema.sql");
 
-/// What a store's schema is made of, as `sqlite_schema` names it.
-pub(super) fn made_of(conn: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    let sql = "SELECT type || ' ' || name FROM sqlite_schema \
+/// What a store's schema is made of, as `sqlite_schema` names it, and how.
+pub(super) fn made_of(conn: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let sql = "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_schema \
                WHERE name LIKE 'annalist^_%' ESCAPE '^'";
     let mut objects = conn.prepare(sql)?;
-    objects.query_map([], |row| row.get(0))?.collect()
+    let object = |row: &Row<'_>| Ok((row.get(0)?, plain(&row.get::<_, String>(1)?)));
+    objects.query_map([], object)?.collect()
 }
 
 /// What it is made of when it is new.
-pub(super) fn made_of_when_new() -> rusqlite::Result<BTreeSet<String>> {
+pub(super) fn made_of_when_new() -> rusqlite::Result<BTreeMap<String, String>> {
     let new = Connection::open_in_memory()?;
     new.execute_batch(DDL)?;
     made_of(&new)

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, params};
 use super::fault::fault;
 use super::head::{Edge, Head};
 use super::identity;
+use super::inline;
 use super::keys;
 use super::leases;
 use super::migrate::{SCHEMA_VERSION, found as found_version};
@@ -126,12 +127,15 @@ impl Verifier {
         }
         // A table or index that is gone is no damage to SQLite.
         let (new, found) = (sql(made_of_when_new())?, sql(made_of(conn))?);
-        for object in new.symmetric_difference(&found) {
-            let what = match found.contains(object) {
-                true => "is none of the store's",
-                false => "is gone",
-            };
-            self.note(None, None, format!("the {object} {what}"));
+        for (object, made) in &new {
+            match found.get(object) {
+                Some(found) if found == made => {}
+                Some(_) => self.note(None, None, format!("the {object} is not what it was made")),
+                None => self.note(None, None, format!("the {object} is gone")),
+            }
+        }
+        for object in found.keys().filter(|object| !new.contains_key(*object)) {
+            self.note(None, None, format!("the {object} is none of the store's"));
         }
         let version = sql(found_version(conn))?;
         if version != SCHEMA_VERSION {
@@ -150,6 +154,9 @@ impl Verifier {
         let last: Option<i64> = sql(conn.query_row(beyond, [], |row| row.get(0)))?;
         if last.unwrap_or(0) > self.head {
             self.note(last, None, "stands beyond the head of the store");
+        }
+        if let Err(error) = inline::recorded(conn) {
+            self.note_error_beside_the_log(error)?;
         }
         for name in leases::damaged(conn)? {
             self.note(

@@ -15,10 +15,10 @@ use crate::store::derived::{At, Derivation, Step};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::feed::{FeedItem, FeedPage, FeedQuery};
 use crate::store::filter::Filter;
-use crate::store::followers::{self, Build, BuildState, OldBuild};
+use crate::store::followers::{self, Build, BuildState, DamagedBuild, OldBuild};
 use crate::store::scan::PageBounds;
 use crate::store::sqlite::code::{Failed, UserCode};
-use crate::store::sqlite::fault::fault;
+use crate::store::sqlite::fault::{corrupt, fault};
 use crate::store::sqlite::identity::store_id;
 use crate::store::sqlite::lock::write_lock;
 use crate::store::sqlite::names::Names;
@@ -114,7 +114,6 @@ impl<'c> Inline<'c> {
         model.tables = build
             .tables()
             .map_err(|error| invalid(&model.code, error))?;
-        model.build = build.build;
         let page = feed(conn, names, build.checkpoint.position)?;
         let mut steps = Vec::new();
         for item in page.items.iter().filter(|item| model.code.wants(item)) {
@@ -145,6 +144,8 @@ impl<'c> Inline<'c> {
             Box::pin(move_on(&mut build, &others, done, tx))
         })
         .map_err(told)?;
+        build.written = build.checkpoint;
+        model.build = Some(build);
         Ok(if done { Left::Nothing } else { Left::Some })
     }
 }
@@ -272,6 +273,10 @@ async fn move_on(
 
 /// Why one has not caught up.
 fn stopped(failed: Failed, name: &str, at: &At) -> StoreError {
+    if failed.is::<DamagedBuild>() {
+        let doing = format!("looking for the inline projection {name}");
+        return corrupt(None, doing).with_source(DamagedBuild);
+    }
     let error = failed.of(name.to_owned()).into_store_error();
     if error.kind() != StoreErrorKind::Invalid {
         return error;

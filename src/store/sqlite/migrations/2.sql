@@ -16,7 +16,8 @@ CREATE TABLE annalist_secrets (
 
 -- What follows the log and keeps what it makes of it in this database, and how far each
 -- has come. Invariant: a name has one live build at most; position and event_id say what
--- the tables of the build hold, and are moved in the transaction that changes those.
+-- the tables of the build hold, and are moved in the transaction that changes those;
+-- checksum covers every column.
 CREATE TABLE annalist_followers (
     name        TEXT    NOT NULL,
     build       INTEGER NOT NULL,
@@ -29,6 +30,7 @@ CREATE TABLE annalist_followers (
     event_id    BLOB,             -- nothing where a removal stands
     began_at    INTEGER NOT NULL, -- the last position when the build was begun
     problem     TEXT,             -- why it has stopped
+    checksum    INTEGER NOT NULL,
     PRIMARY KEY (name, build)
 ) STRICT, WITHOUT ROWID;
 
