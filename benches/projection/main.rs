@@ -3,8 +3,9 @@
 //!
 //! - `catch-up`: events per second from the beginning of a store to its end, in the store's
 //!   own file, with default options: by a loop that reads and decodes and keeps nothing; by
-//!   a projection that runs one SQL upsert an event, one of `Documents`, one of `Totals`;
-//!   and by five that run an upsert each, in one runner.
+//!   what one writes first, the same loop with an upsert an event and a transaction for 512
+//!   of them; by a projection that runs one SQL upsert an event, one of `Documents`, one of
+//!   `Totals`; and by five that run an upsert each, in one runner.
 //! - `appends`: per second of 64 callers, one event each, with a projection in the same
 //!   file, filled inline or following, against none.
 //!
@@ -19,137 +20,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use annalist::projection::{
-    self, Documents, Projection, ProjectionResult, ProjectionRunner, Totals,
-};
-use annalist::store::Tx;
+use annalist::projection::{self, ProjectionRunner};
 use annalist::store::sqlite::SqliteOptions;
-use annalist::{Aggregate, ExpectedVersion, NewEvent, RecordedEvent, Store, StreamId};
+use annalist::{ExpectedVersion, NewEvent, Store, StreamId};
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, params};
+
+use crate::models::{Balances, ByStream, Upsert, cents};
+
+mod models;
 
 const STREAMS: u64 = 1_000;
 const CALLERS: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(600);
-
-#[derive(Clone, Serialize, Deserialize)]
-enum AccountEvent {
-    Deposited { cents: i64, note: String },
-}
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Account {
-    balance: i64,
-}
-
-impl Aggregate for Account {
-    const CATEGORY: &'static str = "account";
-    type Event = AccountEvent;
-
-    fn apply(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent) {
-        self.balance += cents;
-    }
-}
-
-fn cents(event: &RecordedEvent) -> ProjectionResult<i64> {
-    let events = event.decode::<Account>()?;
-    Ok(events
-        .map(|AccountEvent::Deposited { cents, .. }| cents)
-        .sum())
-}
-
-/// One upsert an event. Five of them have names of their own.
-struct Upsert<const NUMBER: usize>;
-
-impl<const NUMBER: usize> Upsert<NUMBER> {
-    const TABLE: &'static str = match NUMBER {
-        0 => "sums_0",
-        1 => "sums_1",
-        2 => "sums_2",
-        3 => "sums_3",
-        _ => "sums_4",
-    };
-}
-
-impl<const NUMBER: usize> Projection for Upsert<NUMBER> {
-    const NAME: &'static str = Self::TABLE;
-
-    fn tables(&self) -> Vec<String> {
-        vec![Self::TABLE.to_owned()]
-    }
-
-    async fn set_up(&self, tx: &mut Tx<'_>) -> ProjectionResult {
-        let table = Self::TABLE;
-        let sql = format!(
-            "CREATE TABLE {table} (key TEXT PRIMARY KEY, cents INTEGER NOT NULL) STRICT, WITHOUT ROWID"
-        );
-        tx.execute(&sql, &[]).await?;
-        Ok(())
-    }
-
-    async fn apply(&self, event: &RecordedEvent, tx: &mut Tx<'_>) -> ProjectionResult {
-        let table = Self::TABLE;
-        let sql = format!(
-            "INSERT INTO {table} (key, cents) VALUES ($1, $2) \
-             ON CONFLICT (key) DO UPDATE SET cents = cents + $2"
-        );
-        let cents = cents(event)?;
-        tx.execute(&sql, &[event.stream.key().into(), cents.into()])
-            .await?;
-        Ok(())
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Balance {
-    cents: i64,
-}
-
-const BALANCES: Documents<str, Balance> = Documents::new("balances");
-
-struct Balances;
-
-impl Projection for Balances {
-    const NAME: &'static str = "balances";
-
-    fn tables(&self) -> Vec<String> {
-        BALANCES.tables()
-    }
-
-    async fn set_up(&self, tx: &mut Tx<'_>) -> ProjectionResult {
-        BALANCES.set_up(tx).await
-    }
-
-    async fn apply(&self, event: &RecordedEvent, tx: &mut Tx<'_>) -> ProjectionResult {
-        let cents = cents(event)?;
-        BALANCES
-            .update(event.stream.key(), |balance| balance.cents += cents, tx)
-            .await
-    }
-}
-
-const TOTALS: Totals = Totals::new("totals");
-
-struct ByStream;
-
-impl Projection for ByStream {
-    const NAME: &'static str = "totals";
-
-    fn tables(&self) -> Vec<String> {
-        TOTALS.tables()
-    }
-
-    async fn set_up(&self, tx: &mut Tx<'_>) -> ProjectionResult {
-        TOTALS.set_up(tx).await
-    }
-
-    async fn apply(&self, event: &RecordedEvent, tx: &mut Tx<'_>) -> ProjectionResult {
-        let cents = cents(event)?;
-        TOTALS
-            .add(&event.stream, event.stream.key(), cents, tx)
-            .await
-    }
-}
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -232,11 +115,14 @@ async fn catch_up(events: u64, rounds: usize) {
     }
     store.close().await.expect("a clean close");
 
-    let mut rows = vec![("read_all and decode", Vec::new())];
+    let mut rows = vec![
+        ("read_all and decode", Vec::new()),
+        ("the same with upserts, by hand", Vec::new()),
+    ];
     rows.extend(WAYS.iter().map(|(name, ..)| (*name, Vec::new())));
     for _ in 0..rounds {
         let bare = read_and_decode(&base).await;
-        let mut rates = vec![bare];
+        let mut rates = vec![bare, by_hand(&base).await];
         for (_, names, start) in WAYS {
             rates.push(filled(&base, names, *start).await);
         }
@@ -268,6 +154,47 @@ async fn read_and_decode(base: &Path) -> f64 {
     }
     let seconds = begun.elapsed().as_secs_f64();
     assert_ne!(std::hint::black_box(sum), 0);
+    store.close().await.expect("a clean close");
+    seconds
+}
+
+/// The seconds that it takes a loop that upserts on a connection of its own, and writes down
+/// how far it has come.
+async fn by_hand(base: &Path) -> f64 {
+    let (folder, store) = copy(base).await;
+    let conn = Connection::open(folder.path().join("by_hand.db")).expect("a file");
+    let made = conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         CREATE TABLE sums (key TEXT PRIMARY KEY, cents INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+         CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT;
+         INSERT INTO checkpoint VALUES (0);",
+    );
+    made.expect("tables");
+    let begun = Instant::now();
+    let mut events = store.read_all().events();
+    let mut position = 0;
+    while position < store.head().await.expect("a head").get() {
+        conn.execute_batch("BEGIN IMMEDIATE")
+            .expect("a transaction");
+        for _ in 0..512 {
+            let Some(event) = events.next().await else {
+                break;
+            };
+            let event = event.expect("an event");
+            let cents = cents(&event).expect("an account's");
+            let sql = "INSERT INTO sums (key, cents) VALUES (?1, ?2) \
+                       ON CONFLICT (key) DO UPDATE SET cents = cents + ?2";
+            let mut upsert = conn.prepare_cached(sql).expect("a statement");
+            let upserted = upsert.execute(params![event.stream.key(), cents]);
+            upserted.expect("an upsert");
+            position = event.position.get();
+        }
+        let sql = "UPDATE checkpoint SET position = ?1";
+        conn.execute(sql, [position.cast_signed()])
+            .expect("a checkpoint");
+        conn.execute_batch("COMMIT").expect("a commit");
+    }
+    let seconds = begun.elapsed().as_secs_f64();
     store.close().await.expect("a clean close");
     seconds
 }
