@@ -33,7 +33,7 @@ pub(super) struct Progress<'a> {
     screen: Screen,
     /// When something was told last.
     told: Option<Instant>,
-    /// Where it was first seen in this run, and when.
+    /// Where it was seen before it came on, and when.
     first: Option<(Position, Instant)>,
     /// Whether a line stands that the next one goes over.
     open: bool,
@@ -61,11 +61,10 @@ impl<'a> Progress<'a> {
     /// Tells where it is.
     pub(super) fn tell(&mut self, position: Position, head: Position, is_elsewhere: bool) {
         let now = Instant::now();
-        let (first, since) = *self.first.get_or_insert((position, now));
-        if first > position {
-            // It was begun from the beginning.
-            self.first = Some((position, now));
-        }
+        // What it waited for before it came on is none of its pace; nor is what it did before
+        // it was begun from the beginning.
+        let first = self.first.filter(|(first, _)| *first < position);
+        let (first, since) = *self.first.insert(first.unwrap_or((position, now)));
         let came = position.get().saturating_sub(first.get()) as f64;
         let rate = came / now.duration_since(since).as_secs_f64();
         let left = head.get().saturating_sub(position.get()) as f64;
@@ -93,7 +92,7 @@ impl<'a> Progress<'a> {
         }
         self.told = Some(Instant::now());
         let who = match is_elsewhere {
-            true => ", by another process",
+            true => ", held by another process",
             false => "",
         };
         let _ = match self.screen {
@@ -119,5 +118,48 @@ fn duration(seconds: f64) -> String {
         short if short < 100.0 => format!("{short:.0} s"),
         longer if longer < 6_000.0 => format!("{:.0} min", longer / 60.0),
         long => format!("{:.1} h", long / 3_600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(screen: Screen, positions: &[u64]) -> String {
+        let mut out = Vec::new();
+        let mut progress = Progress::new("sums", &mut out, screen);
+        for position in positions {
+            // As if the last line stood long enough.
+            progress.told = None;
+            progress.tell(Position::new(*position), Position::new(200), false);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        progress.end();
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_terminal_is_shown_one_line_and_a_file_all_of_them() {
+        let line = "sums: position 50 of 200 (25 %)";
+        let lines = format!("{line}\n{line}\n");
+        assert_eq!(told(Screen::Lines, &[50, 50]), lines);
+        let over = format!("\r\x1b[K{line}\r\x1b[K{line}\n");
+        assert_eq!(told(Screen::Terminal, &[50, 50]), over);
+    }
+
+    #[test]
+    fn a_pace_is_told_once_it_comes_on() {
+        let told = told(Screen::Lines, &[50, 50, 60, 20, 30]);
+        let paced: Vec<_> = told.lines().map(|line| line.contains("/s, ")).collect();
+        assert_eq!(paced, [false, false, true, false, true], "{told}");
+    }
+
+    #[test]
+    fn a_line_is_not_told_again_at_once() {
+        let mut out = Vec::new();
+        let mut progress = Progress::new("sums", &mut out, Screen::Lines);
+        progress.waits(true);
+        progress.waits(true);
+        assert_eq!(out, b"sums: not begun, held by another process\n");
     }
 }
