@@ -18,7 +18,7 @@ use crate::shared::{Ran, annalist, lines, text};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const COUNTS: Documents<str, u64> = Documents::new("counts");
-const LAST: Documents<str, u64> = Documents::new("last");
+const LAST: Documents<str, u64> = Documents::new("last_versions");
 
 struct Counts<const VERSION: u32>;
 
