@@ -28,23 +28,23 @@ mod aggregate;
 mod answer;
 mod command;
 pub(crate) mod error;
+#[cfg_attr(not(feature = "sqlite"), path = "domain/unfollowed.rs")]
+mod follow;
 #[cfg_attr(not(feature = "testkit"), path = "domain/unprobed.rs")]
 pub(crate) mod probe;
-#[cfg_attr(not(feature = "sqlite"), path = "domain/unprojected.rs")]
-mod projection;
 
 pub use aggregate::AnyLoaded;
 pub use answer::{AnyDispatchError, AnyEvent, AnyOutcome};
 pub use command::{AnyCommand, AnyDispatch};
 pub use error::{DomainError, InvalidDomain};
 #[cfg(feature = "sqlite")]
-pub use projection::ProjectionInfo;
+pub use follow::ProjectionInfo;
 
 use aggregate::{Folded, Of, When};
 use command::{Kind, OfCommand};
-use projection::Projections;
+use follow::Followed;
 
-/// The aggregates, commands and projections of an application. Cloning it is cheap.
+/// The aggregates, commands, projections and reactions of an application. Cloning it is cheap.
 ///
 /// ```
 /// # use annalist::{Aggregate, Command, CommandBus, Decision, Domain, Store};
@@ -97,7 +97,7 @@ pub struct Domain {
 struct Registry {
     aggregates: BTreeMap<&'static str, KnownAggregate>,
     commands: BTreeMap<&'static str, KnownCommand>,
-    projections: Projections,
+    followed: Followed,
     /// The first thing that cannot be. Every call answers it.
     problem: Option<InvalidDomain>,
 }
@@ -342,10 +342,7 @@ impl fmt::Debug for Domain {
         f.debug_struct("Domain")
             .field("categories", &Vec::from_iter(self.categories()))
             .field("commands", &Vec::from_iter(self.registry.commands.keys()))
-            .field(
-                "projections",
-                &Vec::from_iter(self.registry.projections.names()),
-            )
+            .field("followers", &Vec::from_iter(self.registry.followed.names()))
             .finish_non_exhaustive()
     }
 }

@@ -93,7 +93,7 @@
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
 //! | [`reaction`] | what is done upon what happens: [`Reaction`](reaction::Reaction), [`ProcessManager`](reaction::ProcessManager) (feature `sqlite`) |
-//! | [`domain`] | the one registry, of projections, and of commands and aggregates that come as text: [`Domain`], [`AnyCommand`] |
+//! | [`domain`] | the one registry: aggregates and commands that come as text, projections, reactions: [`Domain`], [`AnyCommand`] |
 //! | | **for people and tests** |
 //! | `tool` | the command line `annalist` as a library, for a [`Domain`] of your own (feature `tool`) |
 //! | `testkit` | given/when/then for commands, the laws of what a command declares and a hunt for what breaks them, every race of a few commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |

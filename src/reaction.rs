@@ -110,6 +110,7 @@ mod runner;
 
 pub use reacting::{ReactError, Reacting, Reply};
 pub use runner::ReactionRunner;
+pub(crate) use runner::{managing, publishing, reacting};
 
 /// What a reaction ends with when it cannot go on.
 pub type ReactionResult<T = ()> = Result<T, BoxError>;

@@ -33,11 +33,11 @@ pub enum InvalidDomain {
         /// The other one.
         second: &'static str,
     },
-    /// Two projections have one name.
+    /// Two projections or reactions have one name.
     #[error(
-        "{first} and {second} both follow as {name:?}; give each projection a name of its own, and register it once"
+        "{first} and {second} both follow as {name:?}; give each a name of its own, and register it once"
     )]
-    ProjectionTaken {
+    FollowerTaken {
         /// The name.
         name: &'static str,
         /// The Rust type that was registered first.
@@ -45,9 +45,9 @@ pub enum InvalidDomain {
         /// The other one, or the same once more.
         second: &'static str,
     },
-    /// A projection cannot be what it declares.
+    /// A projection or a reaction cannot be what it declares.
     #[error("{why}")]
-    Projection {
+    Follower {
         /// Which one, and why not.
         why: String,
     },
@@ -67,8 +67,8 @@ impl InvalidDomain {
         match self {
             Self::NameTaken { .. } => "command_name_taken",
             Self::CategoryTaken { .. } => "category_taken",
-            Self::ProjectionTaken { .. } => "projection_name_taken",
-            Self::Projection { .. } => "invalid_projection",
+            Self::FollowerTaken { .. } => "follower_name_taken",
+            Self::Follower { .. } => "invalid_follower",
             Self::Name(error) => error.code(),
             Self::Aggregate(error) => error.code(),
         }

@@ -132,7 +132,7 @@ impl Derived for Acting {
 /// A [`Reaction`], and what it dispatches by.
 pub(super) struct React<R> {
     pub(super) bus: CommandBus,
-    pub(super) reaction: R,
+    pub(super) reaction: Arc<R>,
 }
 
 impl<R: Reaction> Act for React<R> {

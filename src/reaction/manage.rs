@@ -1,5 +1,7 @@
 //! Process managers: a reaction that knows what has happened to its process before.
 
+use std::sync::Arc;
+
 use futures_core::future::BoxFuture;
 
 use super::act::{Act, poison, settle};
@@ -12,7 +14,7 @@ use crate::store::{BoxError, Filter, SqlRow, SqlValue, Tx};
 /// A [`ProcessManager`], and what it dispatches by.
 pub(super) struct Manage<M> {
     pub(super) bus: CommandBus,
-    pub(super) manager: M,
+    pub(super) manager: Arc<M>,
 }
 
 /// What is known of a process.

@@ -1,5 +1,7 @@
 //! Publishing: events are handed over in their order, and acknowledged.
 
+use std::sync::Arc;
+
 use futures_core::future::BoxFuture;
 
 use super::Publisher;
@@ -9,7 +11,7 @@ use crate::follow::{Ledger, Trouble};
 use crate::store::Filter;
 
 /// A [`Publisher`].
-pub(super) struct Publish<P>(pub(super) P);
+pub(super) struct Publish<P>(pub(super) Arc<P>);
 
 impl<P: Publisher> Act for Publish<P> {
     fn name(&self) -> &'static str {

@@ -1,8 +1,9 @@
 //! Runs reactions.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::act::{Act, React, follower};
+use super::act::{React, follower};
 use super::manage::Manage;
 use super::publish::Publish;
 use super::{ProcessManager, Publisher, Reaction};
@@ -49,8 +50,8 @@ impl ReactionRunner {
 
     /// The same with options.
     pub fn react_with<R: Reaction>(self, reaction: R, options: FollowOptions) -> Self {
-        let bus = self.bus.clone();
-        self.add(React { bus, reaction }, options)
+        let follower = reacting(&self.bus, Arc::new(reaction), options);
+        self.add(follower)
     }
 
     /// Runs a process manager.
@@ -60,8 +61,8 @@ impl ReactionRunner {
 
     /// The same with options.
     pub fn manage_with<M: ProcessManager>(self, manager: M, options: FollowOptions) -> Self {
-        let bus = self.bus.clone();
-        self.add(Manage { bus, manager }, options)
+        let follower = managing(&self.bus, Arc::new(manager), options);
+        self.add(follower)
     }
 
     /// Runs a publisher.
@@ -71,11 +72,19 @@ impl ReactionRunner {
 
     /// The same with options.
     pub fn publish_with<P: Publisher>(self, publisher: P, options: FollowOptions) -> Self {
-        self.add(Publish(publisher), options)
+        self.add(publishing(Arc::new(publisher), options))
     }
 
-    fn add(mut self, act: impl Act, options: FollowOptions) -> Self {
-        match follower(act, options) {
+    /// A runner of these.
+    pub(crate) fn of(bus: &CommandBus, followers: Vec<Follower>) -> Self {
+        Self {
+            followers,
+            ..Self::new(bus)
+        }
+    }
+
+    fn add(mut self, follower: Result<Follower, InvalidDerivation>) -> Self {
+        match follower {
             Ok(follower) => self.followers.push(follower),
             Err(problem) => drop(self.problem.get_or_insert(problem)),
         }
@@ -100,6 +109,34 @@ impl ReactionRunner {
             None => follow::start(self.bus.store(), self.followers),
         }
     }
+}
+
+/// A reaction that dispatches by a bus.
+pub(crate) fn reacting<R: Reaction>(
+    bus: &CommandBus,
+    reaction: Arc<R>,
+    options: FollowOptions,
+) -> Result<Follower, InvalidDerivation> {
+    let bus = bus.clone();
+    follower(React { bus, reaction }, options)
+}
+
+/// A process manager that dispatches by a bus.
+pub(crate) fn managing<M: ProcessManager>(
+    bus: &CommandBus,
+    manager: Arc<M>,
+    options: FollowOptions,
+) -> Result<Follower, InvalidDerivation> {
+    let bus = bus.clone();
+    follower(Manage { bus, manager }, options)
+}
+
+/// A publisher.
+pub(crate) fn publishing<P: Publisher>(
+    publisher: Arc<P>,
+    options: FollowOptions,
+) -> Result<Follower, InvalidDerivation> {
+    follower(Publish(publisher), options)
 }
 
 impl fmt::Debug for ReactionRunner {

@@ -1,12 +1,12 @@
-//! The projections of a domain that follow a store, each with how it is run. Only the
-//! [`Domain`](super::Domain) calls it; it runs nothing itself.
+//! The projections of a domain, each with how it is run.
 
 use std::any::type_name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::chain;
-use super::{Domain, InvalidDomain};
+use super::Followed;
+use crate::domain::error::chain;
+use crate::domain::{Domain, InvalidDomain};
 use crate::follow::{FollowOptions, Follower};
 use crate::projection::{self, Projection, ProjectionRunner};
 use crate::store::Store;
@@ -77,7 +77,7 @@ impl Domain {
     #[must_use]
     pub fn projection_with<P: Projection>(mut self, projection: P, options: FollowOptions) -> Self {
         let registry = Arc::make_mut(&mut self.registry);
-        if let Err(problem) = registry.projections.add(projection, options) {
+        if let Err(problem) = registry.followed.add_projection(projection, options) {
             registry.problem.get_or_insert(problem);
         }
         self
@@ -85,7 +85,7 @@ impl Domain {
 
     /// The projections, in the order of their names.
     pub fn projections(&self) -> impl Iterator<Item = ProjectionInfo> {
-        let known = self.registry.projections.0.values();
+        let known = self.registry.followed.projections.0.values();
         known.map(|known| known.info)
     }
 
@@ -97,7 +97,7 @@ impl Domain {
     /// [`InvalidDomain`] when two projections share a name, or anything else keeps the
     /// domain from being one.
     pub fn projection_runner(&self, store: &Store) -> Result<ProjectionRunner, InvalidDomain> {
-        let known = self.valid()?.projections.0.values();
+        let known = self.valid()?.followed.projections.0.values();
         let followers = known.map(|known| known.follower.clone()).collect();
         Ok(ProjectionRunner::of(store, followers))
     }
@@ -108,7 +108,7 @@ impl Domain {
         expect(dead_code, reason = "only the tool asks")
     )]
     pub(crate) fn projection_named(&self, name: &str) -> Result<Option<Follower>, InvalidDomain> {
-        let known = self.valid()?.projections.0.get(name);
+        let known = self.valid()?.followed.projections.0.get(name);
         Ok(known.map(|known| known.follower.clone()))
     }
 }
@@ -118,21 +118,21 @@ impl Projections {
         self.0.keys().copied()
     }
 
-    fn add<P: Projection>(
+    pub(super) fn rust(&self, name: &str) -> Option<&'static str> {
+        self.0.get(name).map(|known| known.rust)
+    }
+}
+
+impl Followed {
+    fn add_projection<P: Projection>(
         &mut self,
         projection: P,
         options: FollowOptions,
     ) -> Result<(), InvalidDomain> {
         let (name, rust) = (P::NAME, type_name::<P>());
-        if let Some(first) = self.0.get(name) {
-            return Err(InvalidDomain::ProjectionTaken {
-                name,
-                first: first.rust,
-                second: rust,
-            });
-        }
+        self.refuse_taken(name, rust)?;
         let code = projection::inline(projection);
-        let code = code.map_err(|error| InvalidDomain::Projection { why: chain(&error) })?;
+        let code = code.map_err(|error| InvalidDomain::Follower { why: chain(&error) })?;
         let known = Known {
             rust,
             info: ProjectionInfo {
@@ -145,7 +145,7 @@ impl Projections {
                 options,
             },
         };
-        self.0.insert(name, known);
+        self.projections.0.insert(name, known);
         Ok(())
     }
 }

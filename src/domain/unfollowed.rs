@@ -1,10 +1,10 @@
-//! Without a database that tables could be kept in, no projection follows.
+//! Without a database to keep how far it has come, nothing follows.
 
 /// None.
 #[derive(Clone, Default)]
-pub(super) struct Projections;
+pub(super) struct Followed;
 
-impl Projections {
+impl Followed {
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::empty()
     }
