@@ -5,7 +5,7 @@
 //! | | when | where | what it costs |
 //! |---|---|---|---|
 //! | [`inline`] | in the transaction of each commit | the store's file | every append waits for it; it is never behind |
-//! | following, by a [`ProjectionRunner`] | after, at its own pace | the store's file, or another [`Database`] | nothing to appends but the disk |
+//! | following, by a [`ProjectionRunner`] | after, at its own pace | the store's file, or another [`Database`](crate::store::Database) | nothing to appends but the disk |
 //! | [`Live`] | when it is read | memory | each read folds what is new |
 //!
 //! In each of them the tables and how far they have come are written in one transaction, so
