@@ -159,6 +159,11 @@ pub(crate) fn start(store: &Store, followers: Vec<Follower>) -> Result<Following
         };
         let (board, status) = watch::channel(FollowStatus::new(&name));
         let (commands, told) = mpsc::channel(handle::COMMANDS_MAX);
+        let handle = handle::Handle {
+            acts: before.is_some(),
+            commands,
+            status,
+        };
         let lead = Lead {
             ledger: Ledger {
                 database,
@@ -173,8 +178,8 @@ pub(crate) fn start(store: &Store, followers: Vec<Follower>) -> Result<Following
             before,
             board,
             commands: told,
+            paused: false,
         };
-        let handle = handle::Handle { commands, status };
         if following.insert(name.clone(), handle).is_some() {
             return Err(FollowError::Twice { name });
         }
@@ -182,17 +187,6 @@ pub(crate) fn start(store: &Store, followers: Vec<Follower>) -> Result<Following
     }
     let tasks = leads.into_iter().map(|lead| tokio::spawn(lead.run()));
     Ok(Following::new(following, tasks.collect()))
-}
-
-impl Trouble {
-    /// Whether trying again may go well by itself.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Database(error) => error.is_retryable(),
-            Self::Again(_) => true,
-            _ => false,
-        }
-    }
 }
 
 impl fmt::Display for Trouble {

@@ -83,7 +83,7 @@ async fn begun(
     let now = clock.now();
     if ledger.fence == 0 {
         // Nobody else has the database.
-        let _ = ledger.acquire(now).await?;
+        let _ = ledger.acquire_if_free(now).await?;
     }
     let start = Checkpoint::start(store.id());
     let build: Build = ledger.begin(start, head, now).await?;

@@ -27,6 +27,8 @@ pub struct Following {
 
 /// The ends of what leads to a follower's task.
 pub(super) struct Handle {
+    /// Whether it acts upon events, and would act once more if it were rebuilt.
+    pub(super) acts: bool,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<FollowStatus>,
 }
@@ -190,11 +192,12 @@ impl Following {
         })
     }
 
-    /// Has one pause after what it is at. It stays the runner.
+    /// Has one pause: when this returns, it takes in nothing more. It stays the runner, and
+    /// one that stands by does not begin when it takes over.
     ///
     /// # Errors
     ///
-    /// [`FollowError::Refused`] when another process is its runner, or it has stopped.
+    /// [`FollowError::Unknown`], and [`FollowError::Stopped`] when it was stopped for good.
     ///
     /// # Cancel safety
     ///
@@ -208,7 +211,7 @@ impl Following {
     ///
     /// # Errors
     ///
-    /// [`FollowError::Refused`] when another process is its runner.
+    /// [`FollowError::Unknown`], and [`FollowError::Stopped`] when it was stopped for good.
     ///
     /// # Cancel safety
     ///
@@ -226,25 +229,41 @@ impl Following {
     ///
     /// # Errors
     ///
-    /// [`FollowError::Refused`] when another process is its runner, and
-    /// [`FollowError::Stopped`] when it could not be finished.
+    /// [`FollowError::Refused`] when it cannot be begun, and [`FollowError::Stopped`] when it
+    /// could not be finished; what is read goes on as it was. Where another process is the
+    /// runner, that one does it.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves it going on.
     pub async fn rebuild(&self, name: &str, old: OldBuild) -> Result<(), FollowError> {
+        if self.handle(name)?.acts {
+            return Err(FollowError::Refused {
+                name: name.to_owned(),
+                why: "it has acted upon the events, and would act once more".to_owned(),
+            });
+        }
         let (answer, answered) = oneshot::channel();
         let build = self
             .ask(name, Command::Rebuild { old, answer }, answered)
             .await?;
         let mut status = self.handle(name)?.status.clone();
-        let done =
-            status.wait_for(|status| status.build >= build || status.state == FollowState::Stopped);
+        let halted = |status: &FollowStatus| {
+            let rebuild = status.rebuild.clone();
+            rebuild.filter(|rebuild| rebuild.build >= build && rebuild.problem.is_some())
+        };
+        let done = status.wait_for(|status| {
+            let ended = status.build >= build || status.state == FollowState::Stopped;
+            ended || halted(status).is_some()
+        });
         match done.await {
             Ok(status) if status.build >= build => return Ok(()),
             _ => {}
         }
-        let status = status.borrow().clone();
+        let mut status = status.borrow().clone();
+        if let Some(rebuild) = halted(&status) {
+            (status.position, status.problem) = (rebuild.position, rebuild.problem);
+        }
         Err(stopped(status))
     }
 
@@ -281,7 +300,8 @@ impl Following {
     ///
     /// # Errors
     ///
-    /// [`FollowError::Refused`] when another process is its runner, or it has stopped.
+    /// [`FollowError::Refused`] when another process is its runner, it has stopped, or
+    /// nothing was put aside there.
     ///
     /// # Cancel safety
     ///

@@ -16,11 +16,15 @@ use crate::clock::Clock;
 use crate::ids::StreamId;
 use crate::retry::{Backoff, RetryPolicy};
 use crate::store::{
-    Build, Checkpoint, Derivation, FeedItem, PageBounds, QueryError, RemovalMarker, Store,
-    StoreError, StoreErrorKind,
+    Build, Checkpoint, Derivation, FeedItem, PageBounds, QueryError, Store, StoreError,
+    StoreErrorKind,
 };
 use crate::subscription::FeedPages;
 use crate::version::Position;
+
+mod left;
+
+use left::{removed, waiting};
 
 /// A build, and the subscription that it is filled from.
 pub(super) struct Lane {
@@ -34,8 +38,14 @@ pub(super) struct Lane {
     pub(super) parked: BTreeSet<StreamId>,
     /// An item that cannot be taken in together with others.
     poison: Option<Position>,
-    /// When to go on after something went wrong, and how long to rest then.
-    rest: Option<(Instant, Backoff)>,
+    /// When to go on after something went wrong.
+    rest: Option<Instant>,
+    /// The attempts to take in what comes next.
+    tries: Option<Backoff>,
+    /// The attempts to reach the database.
+    knocks: Option<Backoff>,
+    /// What went wrong since something was last taken in.
+    pub(super) problem: Option<String>,
     /// Whether its checkpoint has moved and is not written down.
     pub(super) unsaved: bool,
     pub(super) gauge: Gauge,
@@ -68,6 +78,7 @@ impl Lane {
         ledger: &Ledger,
     ) -> Result<Self, Trouble> {
         let waiting = parked::streams(&ledger.database, &build).await;
+        let head = store.head().await?;
         let subscribe = store.subscribe(build.checkpoint).page_bounds(bounds);
         Ok(Self {
             code: ledger.code.clone(),
@@ -77,9 +88,12 @@ impl Lane {
             parked: waiting.map_err(unreadable)?,
             poison: None,
             rest: None,
+            tries: None,
+            knocks: None,
+            problem: None,
             unsaved: false,
             gauge: Gauge::new(build.checkpoint.position),
-            head: build.checkpoint.position,
+            head,
             oldest: None,
             build,
         })
@@ -87,7 +101,8 @@ impl Lane {
 
     /// Whether it holds everything that the store held when it last looked.
     pub(super) fn is_at_end(&self) -> bool {
-        self.page.is_none() && self.build.checkpoint.position >= self.head
+        // One that is ahead is of another store, or of this one before it was restored.
+        self.page.is_none() && self.build.checkpoint.position == self.head
     }
 
     /// How old the first thing is that it does not hold.
@@ -98,8 +113,8 @@ impl Lane {
 
     /// Waits until there is something to take in. Dropping the future loses nothing.
     pub(super) async fn ready(&mut self) -> Result<(), Trouble> {
-        if let Some((until, _)) = &self.rest {
-            tokio::time::sleep_until(*until).await;
+        if let Some(until) = self.rest {
+            tokio::time::sleep_until(until).await;
         }
         if self.page.is_some() {
             return Ok(());
@@ -113,8 +128,12 @@ impl Lane {
                 return Err(Trouble::Database(ended));
             }
         };
+        if self.is_at_end() {
+            // It was not slow: there was nothing to do.
+            self.gauge.begin();
+        }
         self.head = page.head;
-        self.oldest = page.items.first().map(recorded_at);
+        self.oldest = page.items.first().map(recorded_at).or(self.oldest);
         let items = page.items.into_iter();
         self.page = Some(Page {
             items: items.filter(|item| self.wants(item)).collect(),
@@ -137,7 +156,12 @@ impl Lane {
             return Ok(());
         };
         let waits = |item: &FeedItem| matches!(item, FeedItem::Event(event) if self.parked.contains(&event.stream));
-        let batch = page.items.iter().take_while(|item| !waits(item));
+        // What is left after a removal is in memory: one removal at a time, the last of its batch.
+        let is_removal = |item: &FeedItem| matches!(item, FeedItem::Removed(_));
+        let removal = page.items.iter().position(is_removal);
+        let whole = removal.map_or(page.items.len(), |at| at + 1);
+        let batch = page.items.iter().take(whole);
+        let batch = batch.take_while(|item| !waits(item));
         let batch = match (self.poison, means.before) {
             (Some(at), _) => batch.take_while(|item| item.position() < at).count(),
             // What is done before is done again if the rest of a batch fails.
@@ -159,7 +183,8 @@ impl Lane {
         };
         match done {
             Ok(()) => {
-                self.rest = None;
+                (self.rest, self.tries, self.knocks) = (None, None, None);
+                self.problem = None;
                 if self.page.as_ref().is_some_and(|page| page.items.is_empty()) {
                     self.finish();
                 }
@@ -178,6 +203,9 @@ impl Lane {
             self.build.checkpoint = page.checkpoint;
             self.unsaved = true;
         }
+        if self.is_at_end() {
+            self.oldest = None;
+        }
     }
 
     async fn take(&mut self, batch: usize, means: Means<'_>) -> Result<(), Trouble> {
@@ -192,11 +220,19 @@ impl Lane {
             }
         }
         let mut what = Vec::with_capacity(batch);
+        let mut free = Vec::new();
         for item in page.items.iter().take(batch) {
             what.push(match item {
                 FeedItem::Event(event) => Taken::Event(Arc::new(event.clone())),
                 FeedItem::Removed(marker) => {
-                    removed(&self.build, &self.store, marker, means).await?
+                    let waiting = waiting(&self.parked, marker, &self.build, means).await?;
+                    if waiting
+                        .iter()
+                        .all(|waits| waits.version <= marker.removed_to)
+                    {
+                        free.push(marker.stream.clone());
+                    }
+                    removed(marker, &waiting, &self.store, means).await?
                 }
             });
         }
@@ -210,6 +246,9 @@ impl Lane {
         let now = means.clock.now();
         means.ledger.take(&self.build, what.into(), to, now).await?;
         self.moved(batch, to);
+        for stream in free {
+            self.parked.remove(&stream);
+        }
         Ok(())
     }
 
@@ -220,8 +259,7 @@ impl Lane {
         self.unsaved = false;
         if let Some(page) = &mut self.page {
             page.items.drain(..items.min(page.items.len()));
-            let next = page.items.front();
-            self.oldest = next.map(recorded_at);
+            self.oldest = page.items.front().map(recorded_at).or(self.oldest);
             // One that failed among others may go well by itself.
             if self.poison.is_some_and(|at| at <= to.position) {
                 self.poison = None;
@@ -265,7 +303,7 @@ impl Lane {
         let (at, why) = match trouble {
             Trouble::Poison { at, why } => (at, why),
             passing if passing.may_pass() => {
-                self.rest(patient());
+                self.rest = rest(&mut self.knocks, patient());
                 return Err(passing);
             }
             other => return Err(other),
@@ -275,76 +313,32 @@ impl Lane {
             self.poison = Some(at);
             return Ok(());
         }
+        let first = self.page.as_ref().and_then(|page| page.items.front());
         match means.on_poison {
-            OnPoison::Stop => {}
+            OnPoison::Park if matches!(first, Some(FeedItem::Event(_))) => {
+                self.park(Some(why), means).await
+            }
             OnPoison::Retry(policy) => {
-                if self.rest(policy) {
-                    return Ok(());
+                self.rest = rest(&mut self.tries, policy);
+                let trouble = Trouble::Poison { at, why };
+                match self.rest {
+                    Some(_) => {
+                        self.problem = Some(trouble.to_string());
+                        Ok(())
+                    }
+                    None => Err(trouble),
                 }
             }
-            OnPoison::Park => {
-                let first = self.page.as_ref().and_then(|page| page.items.front());
-                if matches!(first, Some(FeedItem::Event(_))) {
-                    return self.park(Some(why), means).await;
-                }
-            }
-        }
-        Err(Trouble::Poison { at, why })
-    }
-
-    /// Rests for a while before the next attempt, unless there were enough.
-    fn rest(&mut self, policy: RetryPolicy) -> bool {
-        let backoff = self.rest.take().map(|(_, backoff)| backoff);
-        let mut backoff = backoff.unwrap_or_else(|| Backoff::new(policy, fastrand::u64(..)));
-        match backoff.next_delay(None) {
-            Ok(delay) => {
-                self.rest = Some((Instant::now() + delay, backoff));
-                true
-            }
-            Err(_) => false,
+            OnPoison::Park | OnPoison::Stop => Err(Trouble::Poison { at, why }),
         }
     }
 }
 
-/// Events that are left of a stream, and are taken in again at once. If more are, the
-/// build is made anew.
-const LEFT_MAX: usize = 10_000;
-
-/// What is left of a stream of which events were removed.
-async fn removed(
-    build: &Build,
-    store: &Store,
-    marker: &RemovalMarker,
-    means: Means<'_>,
-) -> Result<Taken, Trouble> {
-    let mut left = Vec::new();
-    // Who acts on events has acted on those that were removed, too.
-    if means.before.is_none() {
-        let waiting = parked::list(&means.ledger.database, build, Position::ZERO);
-        let waiting = waiting.await.map_err(unreadable)?;
-        let mut events = store.read_stream(&marker.stream).events();
-        while let Some(event) = poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await {
-            let event = event.map_err(Trouble::Database)?;
-            if event.position > marker.position {
-                break;
-            }
-            if left.len() == LEFT_MAX {
-                return Err(Trouble::NeedsRebuild);
-            }
-            let waits = waiting
-                .iter()
-                .any(|parked| parked.position == event.position);
-            if !waits && means.ledger.code.wants_event(&event) {
-                left.push(event);
-            }
-        }
-    }
-    Ok(Taken::Removed {
-        at: marker.position,
-        stream: marker.stream.clone(),
-        removed_to: marker.removed_to,
-        left,
-    })
+/// Until when to rest before the next attempt, unless there were enough.
+fn rest(attempts: &mut Option<Backoff>, policy: RetryPolicy) -> Option<Instant> {
+    let attempts = attempts.get_or_insert_with(|| Backoff::new(policy, fastrand::u64(..)));
+    let delay = attempts.next_delay(None).ok()?;
+    Some(Instant::now() + delay)
 }
 
 fn recorded_at(item: &FeedItem) -> chrono::DateTime<chrono::Utc> {

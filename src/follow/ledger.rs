@@ -14,12 +14,13 @@ use crate::clock::Clock;
 use crate::event::RecordedEvent;
 use crate::ids::StreamId;
 use crate::store::{
-    At, BoxError, Build, BuildState, Checkpoint, Database, Derivation, HookError, NeedsRebuild,
-    OldBuild, SqlValue, Step, StoreError, TransactError, Tx, builds,
+    At, BoxError, Build, Checkpoint, Database, Derivation, HookError, NeedsRebuild, OldBuild,
+    SqlValue, Step, StoreError, TransactError, Tx, builds,
 };
 use crate::version::{Position, Version};
 
 mod open;
+mod runner;
 
 use open::{begin, open};
 
@@ -63,6 +64,8 @@ pub(crate) struct Opened {
     pub(crate) live: Option<Build>,
     /// The one that is filled beside it.
     pub(crate) beside: Option<Build>,
+    /// The one that is read, if an older version has filled it.
+    pub(crate) older: Option<Build>,
 }
 
 /// One thing to take in.
@@ -79,97 +82,6 @@ pub(crate) enum Taken {
 }
 
 impl Ledger {
-    /// Becomes the runner, unless there is one: then answers until when it is.
-    pub(crate) async fn acquire(
-        &mut self,
-        now: DateTime<Utc>,
-    ) -> Result<Result<(), DateTime<Utc>>, Trouble> {
-        let (now, until) = (now.timestamp_micros(), self.until(now));
-        let acquired = self.transact(move |name, tx| {
-            Box::pin(async move {
-                let sql = "SELECT fence, lease_until FROM annalist_runners WHERE name = $1";
-                let rows = tx.query(sql, &[name.into()]).await?;
-                let number = |index: usize| rows.first().and_then(|row| row.values().get(index)?.as_i64());
-                if let Some(held) = number(1).filter(|held| *held > now) {
-                    return Ok(Err(held));
-                }
-                let fence = number(0).unwrap_or(0).saturating_add(1);
-                let sql = "INSERT INTO annalist_runners (name, fence, lease_until) VALUES ($1, $2, $3) \
-                           ON CONFLICT (name) DO UPDATE SET fence = $2, lease_until = $3";
-                tx.execute(sql, &[name.into(), fence.into(), until.into()]).await?;
-                Ok(Ok(fence))
-            })
-        });
-        match acquired.await? {
-            Ok(fence) => {
-                self.fence = fence;
-                Ok(Ok(()))
-            }
-            Err(held) => Ok(Err(
-                DateTime::from_timestamp_micros(held).unwrap_or_default()
-            )),
-        }
-    }
-
-    /// Stays the runner, and writes down how far the builds have come of which nothing was
-    /// written because nothing was for them. Answers what another process has asked for.
-    pub(crate) async fn renew(
-        &self,
-        now: DateTime<Utc>,
-        idle: Vec<Build>,
-    ) -> Result<Option<OldBuild>, Trouble> {
-        let holds = self.holds(now);
-        self.transact(move |name, tx| {
-            let idle = idle.clone();
-            Box::pin(async move {
-                holds.renew(name, tx).await?;
-                for build in idle {
-                    advance(&build, &build.checkpoint, tx).await?;
-                }
-                let sql = "SELECT rebuild FROM annalist_runners WHERE name = $1";
-                let rows = tx.query(sql, &[name.into()]).await?;
-                let asked = rows.first().and_then(|row| row.get("rebuild")?.as_str());
-                Ok(asked.map(|old| match old {
-                    "keep" => OldBuild::Keep,
-                    _ => OldBuild::Drop,
-                }))
-            })
-        })
-        .await
-    }
-
-    /// Asks whoever is the runner to rebuild, and answers which build is read until then.
-    pub(crate) async fn ask_rebuild(&self, old: OldBuild) -> Result<u32, Trouble> {
-        self.transact(move |name, tx| {
-            Box::pin(async move {
-                let old = match old {
-                    OldBuild::Drop => "drop",
-                    OldBuild::Keep => "keep",
-                };
-                let sql = "UPDATE annalist_runners SET rebuild = $2 WHERE name = $1";
-                tx.execute(sql, &[name.into(), old.into()]).await?;
-                let live = builds(name, tx).await?;
-                let live = live.iter().find(|build| build.state == BuildState::Live);
-                Ok(live.map_or(0, |live| live.build))
-            })
-        })
-        .await
-    }
-
-    /// Lets somebody else be the runner at once.
-    pub(crate) async fn release(&self) -> Result<(), Trouble> {
-        let fence = self.fence;
-        self.transact(move |name, tx| {
-            Box::pin(async move {
-                let sql =
-                    "UPDATE annalist_runners SET lease_until = 0 WHERE name = $1 AND fence = $2";
-                tx.execute(sql, &[name.into(), fence.into()]).await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
     /// Finds the builds to fill, and makes the first.
     pub(crate) async fn open(
         &self,
@@ -267,14 +179,15 @@ impl Ledger {
         .await
     }
 
-    /// Takes in what was put aside, or drops it if it is there no more, or not wanted.
+    /// Takes in what was put aside, or drops it if it is there no more, or not wanted. False
+    /// if nothing was put aside there.
     pub(crate) async fn unpark(
         &self,
         build: &Build,
         position: Position,
         event: Option<Arc<RecordedEvent>>,
         now: DateTime<Utc>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let at = Arc::new(At::default());
         let (holds, code, build, seen) = (
             self.holds(now),
@@ -295,8 +208,7 @@ impl Ledger {
                     code.take(&build.tables()?, &[Step::Apply(event)], &at, tx)
                         .await?;
                 }
-                parked::remove(&build, position, tx).await?;
-                Ok(())
+                Ok(parked::remove(&build, position, tx).await?)
             })
         });
         taken.await.map_err(|error| trouble(error, at.get()))
@@ -374,7 +286,7 @@ impl Ledger {
             let (build, problem) = (build.clone(), problem.clone());
             Box::pin(async move {
                 holds.renew(name, tx).await?;
-                build.stop(&problem, tx).await?;
+                build.note_problem(Some(&problem), tx).await?;
                 Ok(())
             })
         })
@@ -399,37 +311,6 @@ impl Ledger {
             Box::pin(async move { run(&name, tx).await })
         });
         done.await.map_err(|error| trouble(error, None))
-    }
-
-    fn holds(&self, now: DateTime<Utc>) -> Holds {
-        Holds {
-            fence: self.fence,
-            until: self.until(now),
-        }
-    }
-
-    fn until(&self, now: DateTime<Utc>) -> i64 {
-        let lease = i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX);
-        now.timestamp_micros().saturating_add(lease)
-    }
-}
-
-/// That a runner is the runner, and until when.
-#[derive(Clone, Copy)]
-struct Holds {
-    fence: i64,
-    until: i64,
-}
-
-impl Holds {
-    /// Fails where it is overtaken.
-    async fn renew(self, name: &str, tx: &mut Tx<'_>) -> Result<(), BoxError> {
-        let sql = "UPDATE annalist_runners SET lease_until = $3 WHERE name = $1 AND fence = $2";
-        let params = [name.into(), self.fence.into(), self.until.into()];
-        match tx.execute(sql, &params).await? {
-            0 => Err(Overtaken.into()),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -475,6 +356,26 @@ fn trouble(error: TransactError, at: Option<Position>) -> Trouble {
     match at {
         Some(at) => Trouble::Poison { at, why },
         None => Trouble::Invalid(why),
+    }
+}
+
+impl Trouble {
+    /// Whether the same may go well in a while.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_retryable(),
+            Self::Again(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether another build may do without it.
+    pub(super) fn is_of_build(&self) -> bool {
+        match self {
+            Self::Poison { .. } | Self::NeedsRebuild | Self::Invalid(_) => true,
+            Self::Database(_) => !self.may_pass(),
+            Self::Overtaken | Self::Again(_) => false,
+        }
     }
 }
 

@@ -66,15 +66,41 @@ pub(super) async fn list(
     build: &Build,
     after: Position,
 ) -> Result<Vec<Parked>, QueryError> {
-    let sql = format!(
-        "SELECT position, stream, version, error, attempts FROM annalist_parked \
-         WHERE name = $1 AND build = $2 AND position > $3 ORDER BY position LIMIT {}",
-        Tx::ROWS_MAX
-    );
     let params = [build.name.as_str().into(), build.build.into(), after.into()];
-    let rows = database.query(&sql, &params, Parked::of).await?;
-    // One that cannot be read was not written here.
-    Ok(rows.into_iter().flatten().collect())
+    read(
+        database,
+        "name = $1 AND build = $2 AND position > $3",
+        &params,
+    )
+    .await
+}
+
+/// All that the build that is read has put aside, in its order, as many as a query answers.
+pub(super) async fn list_live(database: &Database, name: &str) -> Result<Vec<Parked>, QueryError> {
+    let of_live = "name = $1 AND build = (SELECT build FROM annalist_followers \
+                   WHERE name = $1 AND state = 'live')";
+    read(database, of_live, &[name.into()]).await
+}
+
+/// All that waits of one stream, in its order.
+pub(super) async fn of_stream(
+    database: &Database,
+    build: &Build,
+    stream: &StreamId,
+) -> Result<Vec<Parked>, QueryError> {
+    let mut waiting = Vec::new();
+    let mut after = Position::ZERO;
+    loop {
+        let (name, build) = (build.name.as_str().into(), build.build.into());
+        let params = [name, build, after.into(), stream.into()];
+        let of_stream = "name = $1 AND build = $2 AND position > $3 AND stream = $4";
+        let page = read(database, of_stream, &params).await?;
+        let Some(last) = page.last() else {
+            return Ok(waiting);
+        };
+        after = last.position;
+        waiting.extend(page);
+    }
 }
 
 /// The streams that wait.
@@ -94,19 +120,34 @@ pub(super) async fn streams(
     }
 }
 
-/// It was taken in, or is not wanted.
+async fn read(
+    database: &Database,
+    of: &str,
+    params: &[SqlValue],
+) -> Result<Vec<Parked>, QueryError> {
+    let sql = format!(
+        "SELECT position, stream, version, error, attempts FROM annalist_parked \
+         WHERE {of} ORDER BY position LIMIT {}",
+        Tx::ROWS_MAX
+    );
+    let rows = database.query(&sql, params, Parked::of).await?;
+    // One that cannot be read was not written here.
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// It was taken in, or is not wanted. False if there is none.
 pub(super) async fn remove(
     build: &Build,
     position: Position,
     tx: &mut Tx<'_>,
-) -> Result<(), TxError> {
+) -> Result<bool, TxError> {
     let sql = "DELETE FROM annalist_parked WHERE name = $1 AND build = $2 AND position = $3";
     let params = [
         build.name.as_str().into(),
         build.build.into(),
         position.into(),
     ];
-    tx.execute(sql, &params).await.map(drop)
+    Ok(tx.execute(sql, &params).await? > 0)
 }
 
 /// It was tried once more.

@@ -52,7 +52,7 @@ pub enum FollowState {
 }
 
 /// How far a rebuild has come.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RebuildStatus {
     /// Which build it makes.
@@ -61,6 +61,9 @@ pub struct RebuildStatus {
     pub position: Position,
     /// Positions that it has come on in a second, averaged over the last few.
     pub positions_per_second: f64,
+    /// Why it cannot go on. The build that is read goes on without it; resumed, it tries
+    /// again.
+    pub problem: Option<String>,
 }
 
 impl FollowStatus {
@@ -95,7 +98,7 @@ impl FollowStatus {
     /// How long the rebuild takes; none where there is none, or it does not come on.
     #[must_use]
     pub fn rebuild_eta(&self) -> Option<Duration> {
-        let rebuild = self.rebuild?;
+        let rebuild = self.rebuild.as_ref()?;
         let lag = self.head.get().saturating_sub(rebuild.position.get());
         eta(lag, rebuild.positions_per_second)
     }
@@ -137,6 +140,11 @@ impl Gauge {
             position,
             per_second: 0.0,
         }
+    }
+
+    /// What was before does not count as slow.
+    pub(super) fn begin(&mut self) {
+        self.at = Instant::now();
     }
 
     pub(super) fn moved(&mut self, position: Position) {

@@ -199,13 +199,19 @@ impl Build {
         moved.update(self, tx).await
     }
 
-    /// Writes down why it has stopped.
-    pub(crate) async fn stop(&self, problem: &str, tx: &mut Tx<'_>) -> Result<bool, TxError> {
-        let mut stopped = self.clone();
-        stopped.problem = Some(problem.to_owned());
-        // What it holds is what is written down, whatever it has looked at since.
-        stopped.checkpoint = self.written;
-        stopped.update(self, tx).await
+    /// Writes down why it has stopped, or that it has no more.
+    pub(crate) async fn note_problem(
+        &self,
+        problem: Option<&str>,
+        tx: &mut Tx<'_>,
+    ) -> Result<bool, TxError> {
+        let noted = Self {
+            problem: problem.map(str::to_owned),
+            // What it holds is what is written down, whatever it has looked at since.
+            checkpoint: self.written,
+            ..self.clone()
+        };
+        noted.update(self, tx).await
     }
 
     /// Writes down what has changed since it was written as this.

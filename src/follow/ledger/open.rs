@@ -10,7 +10,12 @@ pub(super) async fn open(
     head: Position,
     tx: &mut Tx<'_>,
 ) -> Result<Opened, BoxError> {
-    let all = builds(&code.name, tx).await?;
+    let mut all = builds(&code.name, tx).await?;
+    for stopped in all.iter_mut().filter(|build| build.problem.is_some()) {
+        // It is tried once more.
+        stopped.note_problem(None, tx).await?;
+        stopped.problem = None;
+    }
     let of_state = |state| all.iter().rfind(|build| build.state == state);
     let live = of_state(BuildState::Live);
     if let Some(newer) = live.filter(|live| live.version > code.version) {
@@ -21,6 +26,7 @@ pub(super) async fn open(
     }
     let fits = |build: &&Build| build.version == code.version;
     let begun = of_state(BuildState::Building).filter(fits);
+    let older = live.filter(|live| live.version < code.version).cloned();
     let (live, beside) = match (live, live.filter(fits), begun) {
         // Nothing is read yet that the first one could stand beside.
         (None, _, None) => {
@@ -31,7 +37,11 @@ pub(super) async fn open(
         (Some(_), None, None) => (None, Some(begin(code, &all, start, head, tx).await?)),
         (_, live, begun) => (live.cloned(), begun.cloned()),
     };
-    Ok(Opened { live, beside })
+    Ok(Opened {
+        live,
+        beside,
+        older,
+    })
 }
 
 /// Begins a build beside those that there are; others that were begun are no more.
