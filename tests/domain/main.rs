@@ -4,5 +4,6 @@
 mod bank;
 #[cfg(feature = "sqlite")]
 mod projections;
+mod reactions;
 mod registry;
 mod untyped;

@@ -49,14 +49,14 @@ fn refused(domain: Domain) -> String {
 #[test]
 fn two_projections_never_share_a_name_nor_is_one_registered_twice() {
     let also = domain().projection(Counts).projection(AlsoCounts);
-    insta::assert_snapshot!(refused(also), @r#"projection_name_taken: domain::projections::Counts and domain::projections::AlsoCounts both follow as "counts"; give each projection a name of its own, and register it once"#);
+    insta::assert_snapshot!(refused(also), @r#"follower_name_taken: domain::projections::Counts and domain::projections::AlsoCounts both follow as "counts"; give each a name of its own, and register it once"#);
     let twice = domain().projection(Counts).projection(Counts);
-    assert!(refused(twice).starts_with("projection_name_taken"));
+    assert!(refused(twice).starts_with("follower_name_taken"));
 }
 
 #[test]
 fn a_projection_that_cannot_be_is_refused() {
-    insta::assert_snapshot!(refused(domain().projection(Nameless)), @r#"invalid_projection: "" is no name for a projection: it is 1 to 100 bytes long and has no control characters"#);
+    insta::assert_snapshot!(refused(domain().projection(Nameless)), @r#"invalid_follower: "" is no name for a projection: it is 1 to 100 bytes long and has no control characters"#);
     let spaced = refused(domain().projection(Spaced));
     assert!(
         spaced.contains("the projection spaced declares"),
@@ -65,7 +65,7 @@ fn a_projection_that_cannot_be_is_refused() {
     assert!(spaced.contains("two words"), "{spaced}");
     let store = Store::memory();
     let runner = domain().projection(Spaced).projection_runner(&store);
-    assert_eq!(runner.map(drop).unwrap_err().code(), "invalid_projection");
+    assert_eq!(runner.map(drop).unwrap_err().code(), "invalid_follower");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn the_projections_of_a_domain_are_listed_and_follow_its_store() {
         .projections()
         .map(|known| (known.name, known.version));
     assert_eq!(Vec::from_iter(listed), [("counts", 3)]);
-    assert!(format!("{domain:?}").contains(r#"projections: ["counts"]"#));
+    assert!(format!("{domain:?}").contains(r#"followers: ["counts"]"#));
 
     let store = Store::memory();
     let runner = domain.projection_runner(&store).expect("a domain");
