@@ -16,6 +16,7 @@
 //! | `ledger` | the transactions in the follower's database |
 //! | `fold` | one that comes on when it is asked |
 //! | `parked` | events that were put aside |
+//! | [`give_up`] | removes one with all that it has made |
 //! | `status` | how far it has come |
 //! | [`Following`] | the handle of who runs them |
 
@@ -35,6 +36,7 @@ use crate::version::Position;
 
 mod command;
 mod fold;
+mod give_up;
 mod handle;
 mod lane;
 mod lead;
@@ -45,6 +47,7 @@ mod status;
 
 pub use command::Retried;
 pub(crate) use fold::Fold;
+pub use give_up::give_up;
 pub use handle::{FollowError, Following};
 pub(crate) use lane::unreadable;
 pub(crate) use ledger::{Ledger, Trouble, told};

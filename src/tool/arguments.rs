@@ -103,6 +103,20 @@ pub(super) enum Command {
 pub(super) enum Projection {
     /// Make it anew beside the one that is read, which it replaces in one step.
     Rebuild(Rebuild),
+    /// Drop it, with its tables and all that is recorded of it. An inline one need not be
+    /// there to append any more.
+    Drop(Drop),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Drop {
+    /// The store file.
+    file: PathBuf,
+    /// The projection, or whatever else follows under this name.
+    pub(super) name: String,
+    /// The file of read models beside the store; without it, those in the store.
+    #[arg(long, value_name = "OTHER")]
+    pub(super) database: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -165,7 +179,9 @@ impl Command {
             | Self::Tail(Tail { file, .. })
             | Self::Trace { file, .. }
             | Self::Projections { file, .. }
-            | Self::Projection(Projection::Rebuild(Rebuild { file, .. }))
+            | Self::Projection(
+                Projection::Rebuild(Rebuild { file, .. }) | Projection::Drop(Drop { file, .. }),
+            )
             | Self::Stats { file } => file,
         }
     }

@@ -89,6 +89,7 @@ use crate::store::Store;
 mod answer;
 mod arguments;
 mod backup;
+mod drop;
 mod event;
 mod failure;
 mod progress;
@@ -234,6 +235,7 @@ async fn execute(
         Command::Projection(Projection::Rebuild(wanted)) => {
             rebuild::rebuild(domain, &store, wanted, answer, (err, screen)).await
         }
+        Command::Projection(Projection::Drop(wanted)) => drop::drop(&store, wanted, answer).await,
         Command::Stats { .. } => stats::stats(&store, file, answer).await,
     };
     store.close().await?;

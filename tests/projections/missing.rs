@@ -1,5 +1,6 @@
 //! Whoever writes without an inline projection that the file records is refused.
 
+use annalist::follow::give_up;
 use annalist::projection;
 use annalist::{ExpectedVersion, LeaseName, Position, Store, StoreErrorKind, Version};
 
@@ -158,5 +159,35 @@ async fn openings_at_once_build_it_once() {
         5_004
     );
     assert_eq!(place.number("SELECT count(*) FROM annalist_followers"), 1);
+    place.all_are_at_the_head();
+}
+
+#[tokio::test]
+async fn one_that_is_given_up_need_not_be_there_any_more() {
+    let place = Place::new();
+    let with = place.open(vec![balances()]).await;
+    fill(&with, 10).await;
+    let without = place.open(Vec::new()).await;
+    may_only_read(&without, &place, "balances").await;
+    with.close().await.expect("closed");
+
+    let database = without.database().expect("a database");
+    assert!(give_up(&database, "balances").await.expect("given up"));
+    assert!(!give_up(&database, "balances").await.expect("nothing"));
+    fill(&without, 10).await;
+    let left = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'balances%'";
+    assert_eq!(place.number(left), 0);
+    assert_eq!(place.number("SELECT count(*) FROM annalist_followers"), 0);
+    without.close().await.expect("closed");
+
+    // Whoever has it still makes it anew.
+    let with = place.open(vec![balances()]).await;
+    let count = place.number("SELECT sum(document ->> 1) FROM balances");
+    assert_eq!(count, 20);
+    let database = with.database().expect("a database");
+    assert!(give_up(&database, "balances").await.expect("given up"));
+    fill(&with, 1).await;
+    let count = place.number("SELECT sum(document ->> 1) FROM balances");
+    assert_eq!(count, 21);
     place.all_are_at_the_head();
 }

@@ -1,4 +1,4 @@
-//! `projections` and `projection rebuild`: what follows, and how one is made anew, by a
+//! `projections`, `projection rebuild` and `drop`: what follows, and how one is made anew, by a
 //! program that runs it, by one that does not, and by one that does not know it.
 
 use std::path::{Path, PathBuf};
@@ -344,4 +344,32 @@ async fn a_rebuild_that_cannot_be_says_what_to_do_instead() {
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
         assert!(ran.err.contains(told), "{}", ran.err);
     }
+}
+
+#[tokio::test]
+async fn a_projection_is_dropped_unless_it_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, store) = store_of(&folder, 3).await;
+    let running = domain().projection_runner(&store).unwrap().start().unwrap();
+    let head = store.head().await.unwrap();
+    running.wait_for("counts", head, PATIENCE).await.unwrap();
+
+    let drop = |name| annalist(&["projection", "drop", text(&path), name]);
+    let ran = drop("counts");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("it has a runner, until"), "{}", ran.err);
+    running.stop().await;
+    let ran = drop("counts");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "counts is dropped\n"));
+    assert_eq!(listed(&path, &[]), [Value::Null; 0]);
+    let ran = drop("counts");
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains(r#"nothing follows as "counts""#),
+        "{}",
+        ran.err
+    );
+    let gone = COUNTS.get("account-1", &store.database().unwrap()).await;
+    assert!(gone.is_err(), "{gone:?}");
+    store.close().await.unwrap();
 }

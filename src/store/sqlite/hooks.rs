@@ -43,6 +43,13 @@ pub(super) struct Hooks<'c> {
     defers: bool,
 }
 
+/// Whether tables are what they were when that was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    Same,
+    Changed,
+}
+
 /// What hooks are called with.
 #[derive(Clone, Copy)]
 enum Call<'a> {
@@ -137,9 +144,9 @@ impl<'c> Hooks<'c> {
     }
 
     /// Looks at the schema as of the transaction that has just been opened.
-    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+    pub(super) fn look(&mut self) -> Result<Schema, StoreError> {
         if !self.in_use {
-            return Ok(());
+            return Ok(Schema::Same);
         }
         let look = |sql: &str| {
             let mut look = self.conn.prepare_cached(sql)?;
@@ -147,13 +154,14 @@ impl<'c> Hooks<'c> {
         };
         let sql = |error| fault(error, "looking at the schema");
         let schema = look("PRAGMA schema_version").map_err(sql)?;
-        if self.schema != schema {
-            let defers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
-            self.defers = look(defers).map_err(sql)? != 0;
-            self.schema = schema;
-            self.code.forget();
+        if self.schema == schema {
+            return Ok(Schema::Same);
         }
-        Ok(())
+        let defers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
+        self.defers = look(defers).map_err(sql)? != 0;
+        self.schema = schema;
+        self.code.forget();
+        Ok(Schema::Changed)
     }
 
     /// Whether each commit must have a transaction to itself.
