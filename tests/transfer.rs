@@ -5,7 +5,7 @@
 //! call once; `ANNALIST_TRANSFER_KILLS=1000` adds so many runs that are killed again and
 //! again at random calls, from a seed that is printed (`ANNALIST_SEED`).
 
-#![cfg(unix)]
+#![cfg(all(unix, feature = "sqlite"))]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@
 mod bank;
 #[cfg(feature = "sqlite")]
 mod projections;
+#[cfg(feature = "sqlite")]
 mod reactions;
 mod registry;
 mod untyped;

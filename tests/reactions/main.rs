@@ -1,6 +1,8 @@
 //! What is done upon what happens: once each, in the order of what happened, and the same
 //! again where it was not finished.
 
+#![cfg(feature = "sqlite")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
