@@ -108,8 +108,10 @@ macro_rules! dispatch_options {
                 self
             }
 
-            /// Keeps its id also if it is rejected or nothing is left to do: sent again it is
-            /// [`AlreadyApplied`](crate::Decision::AlreadyApplied), without events.
+            /// Keeps its id also if it is rejected, nothing is left to do, or what its aggregate is
+            /// forbids it: that is not there, exists already or would break an invariant. Sent
+            /// again it is [`AlreadyApplied`](crate::Decision::AlreadyApplied), without events. A
+            /// closed aggregate keeps nothing, and refuses for ever.
             pub fn record_outcome(mut self) -> Self {
                 self.options.record_outcome = true;
                 self

@@ -162,6 +162,7 @@ impl<C: Command> Run<C> {
         // then the state that was judged has the command's own effect in it.
         match self.recognised().await? {
             Some(already) => Ok(already),
+            None if self.options.record_outcome => self.keep_refusal(answer).await,
             None => answer,
         }
     }
@@ -342,15 +343,22 @@ impl<C: Command> Run<C> {
             .key(self.id.as_str(), self.fingerprint)
     }
 
-    /// Sends one commit until the store has answered it. An unknown outcome is never
-    /// decided again: the same commit, with the same ids and key, tells.
     async fn commit(
         &mut self,
         at: &At<C>,
         events: Vec<NewEvent>,
         last: Option<EventId>,
     ) -> Result<Appended, DispatchError<C>> {
-        let commit = self.keyed(at, events);
+        self.send(self.keyed(at, events), (at.version, last)).await
+    }
+
+    /// Sends one commit until the store has answered it. An unknown outcome is never
+    /// decided again: the same commit, with the same ids and key, tells.
+    async fn send(
+        &mut self,
+        commit: Commit,
+        (at, last): (Version, Option<EventId>),
+    ) -> Result<Appended, DispatchError<C>> {
         let mut unknown: Option<StoreError> = None;
         loop {
             let error = match self.store().commit(commit.clone()).await {
@@ -403,13 +411,13 @@ impl<C: Command> Run<C> {
     async fn is_own(
         &self,
         receipt: &Receipt,
-        at: &At<C>,
+        at: Version,
         last: Option<EventId>,
     ) -> Result<bool, StoreError> {
         match last {
             Some(last) => Ok(self.store().find_event(&self.stream, last).await?.is_some()),
             // Whoever decided on nothing at this version decided what was decided here.
-            None => Ok(receipt.position.is_none() && receipt.version() == at.version),
+            None => Ok(receipt.position.is_none() && receipt.version() == at),
         }
     }
 

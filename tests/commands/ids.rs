@@ -377,3 +377,28 @@ async fn a_recorded_answer_is_checked_against_the_version() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_its_aggregate_forbids_is_recorded_too() {
+    on_both(async |staged| {
+        let freeze = || staged.bus().dispatch(KEY, Freeze).command_id("freeze");
+        let missing = freeze().record_outcome().await;
+        assert_eq!(missing.expect_err("nothing there").code(), "not_found");
+        write(&staged.inner, &[opened("ann")]).await;
+        let again = || staged.bus().dispatch(KEY, open("bob")).command_id("open");
+        let there = again().record_outcome().await;
+        assert_eq!(there.expect_err("it is there").code(), "already_exists");
+        let repeat = again().await.expect("an outcome");
+        assert_eq!(
+            (repeat.decided_by, repeat.position),
+            (Decision::AlreadyApplied, None)
+        );
+        let repeat = freeze().await.expect("an outcome");
+        assert_eq!(
+            (repeat.decided_by, repeat.version, repeat.position),
+            (Decision::AlreadyApplied, Version::ZERO, None)
+        );
+        assert_eq!(types(&staged.inner).await, ["Opened"]);
+    })
+    .await;
+}

@@ -1,11 +1,12 @@
 //! Where a command begins, and where it ends well.
 
 use super::{
-    Answer, At, Command, ConflictKind, ConflictReason, Decision, DispatchError, Draft,
-    InvalidDispatch, LoadError, Outcome, Receipt, RecordedEvent, Run, Seen, Since, Version,
+    Answer, Appended, At, Command, Commit, ConflictKind, ConflictReason, Decision, DispatchError,
+    Draft, InvalidDispatch, LoadError, Outcome, Receipt, RecordedEvent, Run, Seen, Since, Version,
 };
 use crate::command::Requires;
 use crate::store::StreamInfo;
+use crate::version::ExpectedVersion;
 
 impl<C: Command> Run<C> {
     /// Step 1: whether a command id of the caller's took effect before. A shortcut; the
@@ -35,6 +36,30 @@ impl<C: Command> Run<C> {
                 stream: self.stream.clone(),
                 command_id: self.id.to_string(),
             }),
+        }
+    }
+
+    /// Keeps the id of a command that was not decided because of what its aggregate is: sent
+    /// again it takes no effect either, whatever has become of the aggregate. It was refused
+    /// when it was judged, so any version may follow; who took effect under the id meanwhile
+    /// is told of.
+    pub(super) async fn keep_refusal(&mut self, answer: Answer<C>) -> Answer<C> {
+        use DispatchError::{AlreadyExists, InvariantViolated, NotFound};
+        let Err(
+            AlreadyExists { version, .. }
+            | NotFound { version, .. }
+            | InvariantViolated { version, .. },
+        ) = &answer
+        else {
+            return answer;
+        };
+        let nothing = Commit::new()
+            .append(self.stream.clone(), ExpectedVersion::Any, [])
+            .key(self.id.as_str(), self.fingerprint);
+        match self.send(nothing, (*version, None)).await? {
+            Appended::Known(receipt) => self.already(receipt).await,
+            // A closed one stays as it is, and so does the answer.
+            Appended::Landed(_) | Appended::Lost => answer,
         }
     }
 
