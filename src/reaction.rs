@@ -6,10 +6,13 @@
 //! not written down, is reacted to again. That is harmless for what goes by commands:
 //!
 //! - A command that is [dispatched](Reacting::dispatch) carries an id that is derived from
-//!   the reaction, the event and the command's place among those of the event. The bus
-//!   recognises it for ever.
-//! - One that took no effect is written down with why, before the reaction goes on. So a
-//!   reaction that is run again is answered as the first time, and takes the same way.
+//!   the reaction, the event, the aggregate, the command's name and its place among those
+//!   of that name there. The bus recognises it for ever.
+//! - One that took no effect is written down, before the reaction goes on. So a reaction that
+//!   is run again is answered as the first time, and takes the same way.
+//! - After one that has no answer, because the store is in trouble or a conflict surfaced,
+//!   nothing more is dispatched before the event is met again, whatever the reaction makes of
+//!   the error.
 //!
 //! A reaction must therefore decide by the event, its state and those answers alone: not by
 //! a clock, a random number or what it reads elsewhere.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use crate::aggregate::Aggregate;
 use crate::command::{Command, CommandBus, Decision, Dispatch, DispatchError};
+use crate::conflict::ConflictReason;
 use crate::event::{Metadata, RecordedEvent};
 use crate::follow::{Ledger, Trouble, told};
 use crate::store::{SqlValue, Store, StoreErrorKind};
@@ -22,10 +23,10 @@ pub struct Reacting<'a> {
     bus: &'a CommandBus,
     ledger: &'a Ledger,
     event: &'a RecordedEvent,
-    /// Why commands took no effect when this event was met before.
-    replies: BTreeMap<u32, String>,
-    /// How many commands it has led to so far.
-    commands: AtomicU32,
+    /// Why commands took no effect when this event was met before, by their ids.
+    replies: BTreeMap<String, String>,
+    /// How many commands of a name it has led to so far on an aggregate.
+    sent: Mutex<BTreeMap<(String, String), u32>>,
     /// Why it must be met again, whatever the reaction makes of it.
     trouble: Mutex<Option<Trouble>>,
 }
@@ -39,7 +40,8 @@ pub enum Reply {
         version: Version,
     },
     /// It did not, and never will under this event: it was rejected, would break an
-    /// invariant, asks for an aggregate that is not there or is, or nothing was left to do.
+    /// invariant, asks for an aggregate that is not there or is, that is closed, or nothing
+    /// was left to do.
     NoEffect {
         /// Why not, in the words of the domain.
         why: String,
@@ -67,11 +69,11 @@ impl<'a> Reacting<'a> {
         ledger: &'a Ledger,
         event: &'a RecordedEvent,
     ) -> Result<Self, Trouble> {
-        let sql = "SELECT ordinal, why FROM annalist_replies WHERE name = $1 AND position = $2";
+        let sql = "SELECT command_id, why FROM annalist_replies WHERE name = $1 AND position = $2";
         let params = [ledger.code.name.as_ref().into(), event.position.into()];
         let read = |row: &crate::store::SqlRow| {
-            let ordinal = u32::try_from(row.get("ordinal")?.as_i64()?).ok()?;
-            Some((ordinal, row.get("why")?.as_str()?.to_owned()))
+            let text = |column| Some(row.get(column)?.as_str()?.to_owned());
+            Some((text("command_id")?, text("why")?))
         };
         let replies = ledger.database.query(sql, &params, read).await;
         Ok(Self {
@@ -83,7 +85,7 @@ impl<'a> Reacting<'a> {
                 .into_iter()
                 .flatten()
                 .collect(),
-            commands: AtomicU32::new(0),
+            sent: Mutex::default(),
             trouble: Mutex::new(None),
         })
     }
@@ -106,8 +108,8 @@ impl<'a> Reacting<'a> {
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped leaves the command taken effect or not, never half. Do not
-    /// go on without its answer: when the event is met again, it may be another one.
+    /// A future that is dropped leaves the command taken effect or not, never half. Without
+    /// its answer nothing more is dispatched, and the event is met again.
     pub async fn dispatch<C: Command>(
         &self,
         key: impl fmt::Display,
@@ -132,24 +134,42 @@ impl<'a> Reacting<'a> {
         command: C,
         more: impl FnOnce(Dispatch<C>) -> Dispatch<C>,
     ) -> Result<Reply, ReactError> {
-        let ordinal = self.commands.fetch_add(1, Ordering::Relaxed);
-        if let Some(why) = self.replies.get(&ordinal) {
-            return Ok(Reply::NoEffect { why: why.clone() });
-        }
         let (key, name) = (key.to_string(), command.name().to_owned());
-        let dispatch = more(self.bus.dispatch(&key, command).metadata(self.metadata()))
-            .command_id(self.command_id(ordinal))
-            .record_outcome();
         let failed = |why: String| ReactError {
             command: name.clone(),
             key: key.clone(),
             why,
         };
+        // What is done now would rest on an answer that may be another one the next time.
+        if self.is_to_be_met_again() {
+            return Err(failed("one before it has no answer yet".to_owned()));
+        }
+        let id = self.command_id(format!("{}-{key}", C::Aggregate::CATEGORY), &name);
+        let dispatch = more(self.bus.dispatch(&key, command).metadata(self.metadata()))
+            .command_id(&id)
+            .record_outcome();
+        let unanswered = Unanswered(self);
+        let answer = self.answer(&id, dispatch).await;
+        unanswered.is_answered();
+        answer.map_err(|no_answer| {
+            let why = no_answer.why;
+            if let Some(trouble) = no_answer.trouble {
+                self.meet_again(trouble);
+            }
+            failed(why)
+        })
+    }
+
+    /// What comes of a command under this id.
+    async fn answer<C: Command>(&self, id: &str, dispatch: Dispatch<C>) -> Result<Reply, NoAnswer> {
         let why = match dispatch.await {
             // Its events may have been removed since.
             Ok(outcome) if outcome.position.is_none() => match outcome.decided_by {
-                // Written down by the bus, and not here any more.
-                Decision::AlreadyApplied => "it was refused before".to_owned(),
+                // Written down by the bus, and maybe not here any more.
+                Decision::AlreadyApplied => match self.replies.get(id) {
+                    Some(why) => return Ok(Reply::NoEffect { why: why.clone() }),
+                    None => "it was refused before".to_owned(),
+                },
                 _ => "nothing was left to do".to_owned(),
             },
             Ok(outcome) => {
@@ -163,39 +183,43 @@ impl<'a> Reacting<'a> {
                 | DispatchError::AlreadyExists { .. }
                 | DispatchError::NotFound { .. }),
             ) => refusal(&error),
+            // It is closed for ever.
+            Err(error) if is_closed(&error) => told(&error),
             Err(error) => {
                 let why = told(&error);
-                if let Some(trouble) = trouble(&error, &why) {
-                    self.meet_again(trouble);
-                }
-                return Err(failed(why));
+                let trouble = trouble(&error, &why);
+                return Err(NoAnswer { why, trouble });
             }
         };
         // Before the reaction goes on: what it does next rests on this answer.
-        let sql = "INSERT OR IGNORE INTO annalist_replies (name, position, ordinal, why) \
+        let sql = "INSERT OR IGNORE INTO annalist_replies (name, position, command_id, why) \
                    VALUES ($1, $2, $3, $4)";
         let params = vec![
             self.ledger.code.name.as_ref().into(),
             self.event.position.into(),
-            SqlValue::from(ordinal),
+            SqlValue::from(id),
             why.as_str().into(),
         ];
-        let now = self.ledger.clock.now();
-        match self.ledger.write(sql, params, now).await {
+        let written = self.ledger.write(sql, params, self.ledger.clock.now());
+        match written.await {
             Ok(()) => Ok(Reply::NoEffect { why }),
-            Err(trouble) => {
-                let why = trouble.to_string();
-                self.meet_again(trouble);
-                Err(failed(why))
-            }
+            Err(trouble) => Err(NoAnswer {
+                why: trouble.to_string(),
+                trouble: Some(trouble),
+            }),
         }
     }
 
-    /// The id of the command of this number: the same whenever the event is met.
-    fn command_id(&self, ordinal: u32) -> String {
+    /// The id of the next command of a name on an aggregate: the same whenever the event is
+    /// met. Those on other aggregates do not count, since they may be sent side by side.
+    fn command_id(&self, aggregate: String, command: &str) -> String {
+        let sent = (aggregate.clone(), command.to_owned());
+        let mut all = locked(&self.sent);
+        let count = all.entry(sent).or_default();
         let name = &self.ledger.code.name;
         let (stream, event) = (&self.event.stream, self.event.id);
-        let of = format!("{name}\0{stream}\0{event}\0{ordinal}");
+        let of = format!("{name}\0{stream}\0{event}\0{aggregate}\0{command}\0{count}");
+        *count += 1;
         let id = Uuid::new_v5(&DERIVED, of.as_bytes());
         format!("{name}/{id}")
     }
@@ -210,14 +234,52 @@ impl<'a> Reacting<'a> {
     }
 
     fn meet_again(&self, trouble: Trouble) {
-        let mut slot = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert(trouble);
+        locked(&self.trouble).get_or_insert(trouble);
+    }
+
+    fn is_to_be_met_again(&self) -> bool {
+        locked(&self.trouble).is_some()
     }
 
     /// Why the event must be met again, if it must.
     pub(super) fn into_trouble(self) -> Option<Trouble> {
         let trouble = self.trouble.into_inner();
         trouble.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a dispatch has no answer, and what is to be done about it: nothing where it would be
+/// the same the next time.
+struct NoAnswer {
+    why: String,
+    trouble: Option<Trouble>,
+}
+
+/// A dispatch under way. Dropped in the middle of it, nobody knows what came of it.
+struct Unanswered<'r, 'a>(&'r Reacting<'a>);
+
+impl Unanswered<'_, '_> {
+    fn is_answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_, '_> {
+    fn drop(&mut self) {
+        let why = "a command was given up before it was answered";
+        self.0.meet_again(Trouble::Again(why.to_owned()));
+    }
+}
+
+/// No user code runs under the lock.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_closed<C: Command>(error: &DispatchError<C>) -> bool {
+    match error {
+        DispatchError::Conflict(conflict) => matches!(conflict.reason, ConflictReason::Closed),
+        _ => false,
     }
 }
 
@@ -255,7 +317,7 @@ impl fmt::Debug for Reacting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reacting")
             .field("event", &self.event.position)
-            .field("commands", &self.commands)
+            .field("commands", &locked(&self.sent).values().sum::<u32>())
             .finish_non_exhaustive()
     }
 }

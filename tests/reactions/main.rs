@@ -13,6 +13,7 @@ use annalist::{
 };
 use serde::{Deserialize, Serialize};
 
+mod answers;
 mod commands;
 mod managers;
 mod publishers;

@@ -66,12 +66,13 @@ CREATE TABLE annalist_processes (
     PRIMARY KEY (name, process)
 ) STRICT, WITHOUT ROWID;
 
--- Commands of reactions that took no effect, until the event is taken in upon which they
--- were sent: if it is met again, the answer is the same.
+-- Why commands of reactions took no effect, until the event is taken in upon which they
+-- were sent: if it is met again, the answer is the same. That they take none is kept by
+-- their aggregates.
 CREATE TABLE annalist_replies (
-    name     TEXT    NOT NULL,
-    position INTEGER NOT NULL, -- of the event
-    ordinal  INTEGER NOT NULL, -- of the command, among those that the event led to
-    why      TEXT    NOT NULL,
-    PRIMARY KEY (name, position, ordinal)
+    name       TEXT    NOT NULL,
+    position   INTEGER NOT NULL, -- of the event
+    command_id TEXT    NOT NULL,
+    why        TEXT    NOT NULL,
+    PRIMARY KEY (name, position, command_id)
 ) STRICT, WITHOUT ROWID;
