@@ -292,6 +292,7 @@ fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
 /// Runs what comes until the queue is closed and empty.
 fn serve(conn: &Connection, guard: Guard, mut queue: Outlet<Job>, busy_timeout: Duration) {
     let mut code = UserCode::new(conn, guard);
+    let mut schema = 0;
     while let Some(job) = queue.recv() {
         match job {
             Job::Query(ask, wanted, answer) => {
@@ -299,7 +300,10 @@ fn serve(conn: &Connection, guard: Guard, mut queue: Outlet<Job>, busy_timeout: 
                 let _ = answer.send(code.query(&ask, wanted));
             }
             Job::Transact(mut asked) => {
-                let run = |work: &Arc<dyn Work>, _| transact(conn, &mut code, work, busy_timeout);
+                let run = |work: &Arc<dyn Work>, _| {
+                    let prepared = (&mut code, &mut schema);
+                    transact(conn, prepared, work, busy_timeout)
+                };
                 match asked.decide(run) {
                     Ok(()) => asked.answer(),
                     Err(error) => asked.tell(Err(error)),
@@ -312,7 +316,7 @@ fn serve(conn: &Connection, guard: Guard, mut queue: Outlet<Job>, busy_timeout: 
 /// One piece of work in a transaction of its own: all of it, or nothing.
 fn transact(
     conn: &Connection,
-    code: &mut UserCode<'_>,
+    (code, schema): (&mut UserCode<'_>, &mut i64),
     work: &Arc<dyn Work>,
     busy_timeout: Duration,
 ) -> Result<Done, Failure> {
@@ -320,9 +324,12 @@ fn transact(
     conn.busy_timeout(Duration::ZERO).map_err(doing)?;
     patiently(busy_timeout, || conn.execute_batch("BEGIN IMMEDIATE")).map_err(doing)?;
     let mut tx = Tx::new(Rights::Ours);
-    let done = code
-        .run(&mut tx, |tx| work.run(tx))
-        .map_err(|failed| failed.of(work.name()))
+    let done = look(conn, (code, schema))
+        .map_err(Failure::Broken)
+        .and_then(|()| {
+            let done = code.run(&mut tx, |tx| work.run(tx));
+            done.map_err(|failed| failed.of(work.name()))
+        })
         .and_then(|done| match conn.execute_batch("COMMIT") {
             Ok(()) => Ok(done),
             Err(error) => Err(committing(error, work.name())),
@@ -332,6 +339,21 @@ fn transact(
         let _ = conn.execute_batch("ROLLBACK");
     }
     done
+}
+
+/// Forgets statements that were compiled for another schema.
+fn look(
+    conn: &Connection,
+    (code, schema): (&mut UserCode<'_>, &mut i64),
+) -> Result<(), StoreError> {
+    let found = conn
+        .prepare_cached("PRAGMA schema_version")
+        .and_then(|mut look| look.query_row([], |row| row.get(0)));
+    let found: i64 = found.map_err(|error| fault(error, "looking at the schema"))?;
+    if std::mem::replace(schema, found) != found {
+        code.forget();
+    }
+    Ok(())
 }
 
 /// Of the errors of COMMIT, one is the fault of who wrote.
