@@ -232,7 +232,7 @@ impl Lane {
                     {
                         free.push(marker.stream.clone());
                     }
-                    removed(marker, &waiting, &self.store, means).await?
+                    removed(marker, (&self.build, &waiting), &self.store, means).await?
                 }
             });
         }

@@ -32,6 +32,8 @@ pub(crate) struct Build {
     pub(crate) written: Checkpoint,
     /// The last position when it was begun: what was removed by then it never saw.
     pub(crate) began_at: Position,
+    /// What stands up to here was never for it.
+    pub(crate) begins_after: Position,
     /// Why it has stopped.
     pub(crate) problem: Option<String>,
 }
@@ -75,11 +77,12 @@ pub enum OldBuild {
 }
 
 const COLUMNS: &str = "name, build, version, state, inline, tables, store_id, position, event_id, \
-                       began_at, problem, checksum";
+                       began_at, begins_after, problem, checksum";
 
 /// Reads every build that the database holds, in the order of their names.
 pub(crate) const READ_ALL: &str = "SELECT name, build, version, state, inline, tables, store_id, \
-     position, event_id, began_at, problem, checksum FROM annalist_followers ORDER BY name, build";
+     position, event_id, began_at, begins_after, problem, checksum FROM annalist_followers \
+     ORDER BY name, build";
 
 /// The builds of one follower, the oldest first.
 pub(crate) async fn builds(name: &str, tx: &mut Tx<'_>) -> Result<Vec<Build>, BoxError> {
@@ -120,6 +123,7 @@ impl Build {
             checkpoint: start,
             written: start,
             began_at,
+            begins_after: start.position,
             problem: None,
         }
     }
@@ -129,7 +133,7 @@ impl Build {
         self.refuse_taken(tx).await?;
         let sql = format!(
             "INSERT INTO annalist_followers ({COLUMNS}) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
         );
         let params = [
             self.name.as_str().into(),
@@ -142,6 +146,7 @@ impl Build {
             self.checkpoint.position.into(),
             event(self.checkpoint.event),
             self.began_at.into(),
+            self.begins_after.into(),
             self.problem.clone().into(),
             self.checksum().into(),
         ];
@@ -186,6 +191,25 @@ impl Build {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to fill it otherwise than by its runner as long as it lacks what that has put
+    /// aside: nobody else would ever take it in.
+    pub(crate) async fn refuse_parked(&self, tx: &mut Tx<'_>) -> Result<(), BoxError> {
+        let sql = "SELECT count(*) FROM annalist_parked WHERE name = $1 AND build = $2";
+        let rows = tx
+            .query(sql, &[self.name.as_str().into(), self.build.into()])
+            .await?;
+        let count = rows.first().and_then(|row| row.values().first()?.as_i64());
+        match count {
+            Some(0) => Ok(()),
+            count => Err(format!(
+                "its runner has put aside {} events, which would never be taken in; have it retry \
+                 or drop them first",
+                count.unwrap_or_default()
+            )
+            .into()),
+        }
     }
 
     /// Moves its checkpoint. False if that is not where it was left: somebody else fills it,
@@ -350,6 +374,7 @@ impl Build {
         let event = self.checkpoint.event;
         add(event.as_ref().map_or(&[], |id| id.as_uuid().as_bytes()));
         add(&self.began_at.get().to_le_bytes());
+        add(&self.begins_after.get().to_le_bytes());
         add(&[self.problem.is_some().into()]);
         add(self.problem.as_deref().unwrap_or_default().as_bytes());
         crc.finalize()
@@ -405,6 +430,7 @@ fn read(row: &SqlRow) -> Option<Build> {
         checkpoint,
         written: checkpoint,
         began_at: position("began_at")?,
+        begins_after: position("begins_after")?,
         problem: text("problem").map(str::to_owned),
     };
     (small("checksum")? == build.checksum()).then_some(build)

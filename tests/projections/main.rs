@@ -18,6 +18,7 @@ mod models;
 mod queries;
 mod random;
 mod removals;
+mod turned;
 #[path = "../worker/mod.rs"]
 #[expect(dead_code, reason = "its workers are told nothing on the way")]
 mod workers;

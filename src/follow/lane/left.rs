@@ -37,7 +37,7 @@ pub(super) async fn waiting(
 /// The removal, and what is to be taken in again: all that is left, but for what waits.
 pub(super) async fn removed(
     marker: &RemovalMarker,
-    waiting: &[Parked],
+    (build, waiting): (&Build, &[Parked]),
     store: &Store,
     means: Means<'_>,
 ) -> Result<Taken, Trouble> {
@@ -58,7 +58,8 @@ pub(super) async fn removed(
             if left.len() == LEFT_MAX || bytes > LEFT_BYTES_MAX {
                 return Err(Trouble::NeedsRebuild);
             }
-            if !waits(&event) && means.ledger.code.wants_event(&event) {
+            let is_before = event.position <= build.begins_after;
+            if !waits(&event) && !is_before && means.ledger.code.wants_event(&event) {
                 left.push(event);
             }
         }

@@ -3,18 +3,19 @@
 -- the tables of the build hold, and are moved in the transaction that changes those;
 -- checksum covers every column.
 CREATE TABLE IF NOT EXISTS annalist_followers (
-    name        TEXT    NOT NULL,
-    build       INTEGER NOT NULL,
-    version     INTEGER NOT NULL, -- of the code that fills it
-    state       TEXT    NOT NULL CHECK (state IN ('building', 'live', 'kept')),
-    inline      INTEGER NOT NULL CHECK (inline IN (0, 1)),
-    tables      TEXT    NOT NULL, -- JSON, the names that are declared
-    store_id    BLOB    NOT NULL CHECK (length(store_id) = 16),
-    position    INTEGER NOT NULL,
-    event_id    BLOB,             -- nothing where a removal stands
-    began_at    INTEGER NOT NULL, -- the last position when the build was begun
-    problem     TEXT,             -- why it has stopped
-    checksum    INTEGER NOT NULL,
+    name         TEXT    NOT NULL,
+    build        INTEGER NOT NULL,
+    version      INTEGER NOT NULL, -- of the code that fills it
+    state        TEXT    NOT NULL CHECK (state IN ('building', 'live', 'kept')),
+    inline       INTEGER NOT NULL CHECK (inline IN (0, 1)),
+    tables       TEXT    NOT NULL, -- JSON, the names that are declared
+    store_id     BLOB    NOT NULL CHECK (length(store_id) = 16),
+    position     INTEGER NOT NULL,
+    event_id     BLOB,             -- nothing where a removal stands
+    began_at     INTEGER NOT NULL, -- the last position when the build was begun
+    begins_after INTEGER NOT NULL, -- the last position that was never for it
+    problem      TEXT,             -- why it has stopped
+    checksum     INTEGER NOT NULL,
     PRIMARY KEY (name, build)
 ) STRICT, WITHOUT ROWID;
 

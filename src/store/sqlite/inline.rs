@@ -45,6 +45,8 @@ struct Model {
     /// The build that is filled, as it is written down; none before it has caught up.
     build: Option<Build>,
     tables: Tables,
+    /// What stands up to here is not for that build.
+    begins_after: Position,
 }
 
 /// Whether what the file records is what is filled here.
@@ -65,6 +67,7 @@ impl<'c> Inline<'c> {
                 code: code.clone(),
                 build: None,
                 tables,
+                begins_after: Position::ZERO,
             })
         };
         for (index, code) in options.inline.iter().enumerate() {
@@ -262,7 +265,9 @@ impl Model {
                 return Ok(());
             };
             after = last.version;
-            let wanted = left.iter().filter(|event| self.code.wants_event(event));
+            let wanted = left
+                .iter()
+                .filter(|event| event.position > self.begins_after && self.code.wants_event(event));
             let steps: Vec<_> = wanted.map(Step::Again).collect();
             self.take(&steps, at, code)?;
         }

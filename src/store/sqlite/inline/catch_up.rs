@@ -114,6 +114,7 @@ impl<'c> Inline<'c> {
         model.tables = build
             .tables()
             .map_err(|error| invalid(&model.code, error))?;
+        model.begins_after = build.begins_after;
         let page = feed(conn, names, build.checkpoint.position)?;
         let mut steps = Vec::new();
         for item in page.items.iter().filter(|item| model.code.wants(item)) {
@@ -235,7 +236,12 @@ async fn choose(
         (Start::WhereItWas, live) => begun.or(live),
     };
     let build = match fits.cloned() {
-        Some(build) => build,
+        Some(build) => {
+            if !build.inline {
+                build.refuse_parked(tx).await?;
+            }
+            build
+        }
         None => {
             for useless in builds.iter().filter(|build| is_useless(build)) {
                 useless.remove(tx).await?;
