@@ -46,12 +46,13 @@ impl Database {
     /// Runs a query on one of the connections that read, and answers what `row` makes of
     /// each row. Parameters are `$1`, `$2` and so on.
     ///
-    /// It sees what was committed when it began, and keeps nobody waiting but other reads.
+    /// It sees what was committed when it began, and keeps nobody waiting but other reads; in
+    /// memory, where one connection reads and writes, also who writes.
     ///
     /// # Errors
     ///
     /// [`QueryError::Refused`] when it is no query, cannot be run, or has more than
-    /// [`Tx::ROWS_MAX`] rows; [`QueryError::Store`] when the database cannot be read.
+    /// [`Tx::ROWS_MAX`] rows or [`Tx::BYTES_MAX`] bytes; [`QueryError::Store`] when the database cannot be read.
     ///
     /// # Cancel safety
     ///

@@ -95,7 +95,7 @@ pub(crate) async fn builds(name: &str, tx: &mut Tx<'_>) -> Result<Vec<Build>, Bo
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a row of annalist_followers is not as it was written; restore the database, or delete the \
-     row and its tables to build the read model anew"
+     row, its tables and their views to build the read model anew"
 )]
 pub(crate) struct DamagedBuild;
 

@@ -87,6 +87,8 @@ impl Rights {
 impl Tx<'_> {
     /// Rows that one query answers at most.
     pub const ROWS_MAX: usize = 10_000;
+    /// Bytes of text and blobs that these rows hold together at most.
+    pub const BYTES_MAX: usize = 64 * 1024 * 1024;
 
     pub(crate) fn new(rights: Rights) -> Self {
         Self {
@@ -119,7 +121,7 @@ impl Tx<'_> {
     }
 
     /// Runs one query and answers all of its rows, of which there may be
-    /// [`ROWS_MAX`](Self::ROWS_MAX).
+    /// [`ROWS_MAX`](Self::ROWS_MAX), of [`BYTES_MAX`](Self::BYTES_MAX).
     ///
     /// # Errors
     ///
@@ -398,6 +400,15 @@ pub enum TxError {
     /// It has more rows than are answered.
     #[error("{sql:?} has more than {} rows; ask for less", Tx::ROWS_MAX)]
     TooManyRows {
+        /// The query.
+        sql: String,
+    },
+    /// Its rows hold more than is answered.
+    #[error(
+        "the rows of {sql:?} hold more than {} bytes; ask for less",
+        Tx::BYTES_MAX
+    )]
+    TooManyBytes {
         /// The query.
         sql: String,
     },

@@ -147,6 +147,16 @@ async fn a_query_has_as_many_rows_as_fit_and_no_more() {
             QueryError::Refused(TxError::TooManyRows { .. })
         ));
         assert!(told(&more).contains("10000"), "{}", told(&more));
+        let large = "SELECT zeroblob($1) UNION ALL SELECT zeroblob($2)";
+        let half = i64::try_from(Tx::BYTES_MAX / 2).expect("a number");
+        let all = [half.into(), half.into()];
+        let all = database.query(large, &all, |_| ()).await.expect(which);
+        assert_eq!(all.len(), 2);
+        let more = [half.into(), (half + 1).into()];
+        let more = database.query(large, &more, |_| ()).await;
+        let more = more.expect_err(which);
+        let is_clear = matches!(more, QueryError::Refused(TxError::TooManyBytes { .. }));
+        assert!(is_clear, "{}", told(&more));
         assert_eq!(
             database.query("SELECT 1", &[], |_| ()).await.expect(which),
             [()]

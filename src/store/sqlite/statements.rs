@@ -190,12 +190,12 @@ impl<'c> Prepared<'c> {
             return Ok(Answer::Count(changed));
         }
         let columns = Arc::clone(&self.columns);
-        let rows = read(&mut self.statement.query(values)?, &columns)?;
-        rows.map(Answer::Rows).ok_or_else(|| {
-            Unrun::Told(TxError::TooManyRows {
-                sql: ask.sql.clone(),
-            })
-        })
+        let sql = || ask.sql.clone();
+        match read(&mut self.statement.query(values)?, &columns)? {
+            Ok(rows) => Ok(Answer::Rows(rows)),
+            Err(TooMuch::Rows) => Err(Unrun::Told(TxError::TooManyRows { sql: sql() })),
+            Err(TooMuch::Bytes) => Err(Unrun::Told(TxError::TooManyBytes { sql: sql() })),
+        }
     }
 }
 
@@ -222,20 +222,40 @@ fn count(rows: &mut Rows<'_>) -> rusqlite::Result<u64> {
     Ok(count)
 }
 
+/// What a query has more of than is answered.
+enum TooMuch {
+    Rows,
+    Bytes,
+}
+
 /// All rows, or none if there are too many.
-fn read(rows: &mut Rows<'_>, columns: &Arc<[String]>) -> rusqlite::Result<Option<Vec<SqlRow>>> {
-    let mut read = Vec::new();
+fn read(
+    rows: &mut Rows<'_>,
+    columns: &Arc<[String]>,
+) -> rusqlite::Result<Result<Vec<SqlRow>, TooMuch>> {
+    let (mut read, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
         if read.len() == Tx::ROWS_MAX {
-            return Ok(None);
+            return Ok(Err(TooMuch::Rows));
         }
-        let values = (0..columns.len()).map(|index| Ok(value(row.get_ref(index)?)));
+        let mut values = Vec::with_capacity(columns.len());
+        for index in 0..columns.len() {
+            let found = row.get_ref(index)?;
+            if let ValueRef::Text(data) | ValueRef::Blob(data) = found {
+                bytes = bytes.saturating_add(data.len());
+            }
+            // Before it is copied.
+            if bytes > Tx::BYTES_MAX {
+                return Ok(Err(TooMuch::Bytes));
+            }
+            values.push(value(found));
+        }
         read.push(SqlRow {
             columns: Arc::clone(columns),
-            values: values.collect::<rusqlite::Result<_>>()?,
+            values,
         });
     }
-    Ok(Some(read))
+    Ok(Ok(read))
 }
 
 fn value(value: ValueRef<'_>) -> SqlValue {
