@@ -141,6 +141,10 @@ pub trait Reaction: Send + Sync + 'static {
 /// What is done upon the events of a process of several steps, such as moving money from one
 /// account to another. What it knows of each process is folded from the events that it has
 /// taken in, and kept in its database.
+///
+/// An event that is [put aside](crate::follow::OnPoison::Park) holds back its stream, not its
+/// process: events of other streams are reacted to as if it had not happened, and it is folded
+/// after them. Where that matters, let it stop.
 pub trait ProcessManager: Send + Sync + 'static {
     /// What it is called, as that of a [`Reaction`].
     const NAME: &'static str;

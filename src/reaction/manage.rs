@@ -23,7 +23,13 @@ const STATE: &str = "SELECT state FROM annalist_processes WHERE name = $1 AND pr
 impl<M: ProcessManager> Manage<M> {
     fn read(row: Option<&SqlRow>) -> ReactionResult<M::State> {
         match row.and_then(|row| row.get("state")?.as_str()) {
-            Some(state) => Ok(serde_json::from_str(state)?),
+            Some(state) => serde_json::from_str(state).map_err(|error| {
+                let told = format!(
+                    "what is known of its process cannot be read ({error}); what was added to the \
+                     state needs a default"
+                );
+                told.into()
+            }),
             None => Ok(M::State::default()),
         }
     }

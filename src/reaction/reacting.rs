@@ -150,7 +150,7 @@ impl<'a> Reacting<'a> {
             .record_outcome();
         let unanswered = Unanswered(self);
         let answer = self.answer(&id, dispatch).await;
-        unanswered.is_answered();
+        unanswered.come_to_its_end();
         answer.map_err(|no_answer| {
             let why = no_answer.why;
             if let Some(trouble) = no_answer.trouble {
@@ -259,7 +259,7 @@ struct NoAnswer {
 struct Unanswered<'r, 'a>(&'r Reacting<'a>);
 
 impl Unanswered<'_, '_> {
-    fn is_answered(self) {
+    fn come_to_its_end(self) {
         std::mem::forget(self);
     }
 }
