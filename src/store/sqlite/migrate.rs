@@ -95,17 +95,4 @@ mod tests {
             .expect("the row");
         assert_eq!(epoch, 7, "what was there is kept");
     }
-
-    #[test]
-    fn a_file_that_was_opened_for_read_models_before_is_migrated_too() {
-        let older = made_by(include_str!("migrations/1.sql"));
-        let insert = "INSERT INTO annalist_meta VALUES (1, 1, zeroblob(16), 7)";
-        older.execute(insert, []).expect("a row");
-        older
-            .execute_batch(include_str!("followers.sql"))
-            .expect("the tables of followers");
-        migrate(&older, Duration::ZERO).expect("every step");
-        let new = made_by(include_str!("../../../schema.sql"));
-        assert_eq!(schema(&older), schema(&new));
-    }
 }

@@ -18,7 +18,7 @@ CREATE TABLE annalist_secrets (
 -- has come. Invariant: a name has one live build at most; position and event_id say what
 -- the tables of the build hold, and are moved in the transaction that changes those;
 -- checksum covers every column.
-CREATE TABLE IF NOT EXISTS annalist_followers (
+CREATE TABLE annalist_followers (
     name         TEXT    NOT NULL,
     build        INTEGER NOT NULL,
     version      INTEGER NOT NULL, -- of the code that fills it
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS annalist_followers (
 
 -- Who fills them: one runner for each name, over all processes. Invariant: rows are never
 -- removed and fence never falls, so that one which was overtaken writes nothing more.
-CREATE TABLE IF NOT EXISTS annalist_runners (
+CREATE TABLE annalist_runners (
     name        TEXT    PRIMARY KEY,
     fence       INTEGER NOT NULL,
     lease_until INTEGER NOT NULL, -- microseconds since 1970
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS annalist_runners (
 
 -- The events that a follower could not take in and has put aside, and those of the same
 -- streams that wait behind them.
-CREATE TABLE IF NOT EXISTS annalist_parked (
+CREATE TABLE annalist_parked (
     name      TEXT    NOT NULL,
     build     INTEGER NOT NULL,
     position  INTEGER NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS annalist_parked (
 
 -- What process managers know of each process: folded from the events that they have taken
 -- in, and written with the checkpoint.
-CREATE TABLE IF NOT EXISTS annalist_processes (
+CREATE TABLE annalist_processes (
     name    TEXT NOT NULL,
     process TEXT NOT NULL,
     state   TEXT NOT NULL, -- JSON
@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS annalist_processes (
 -- Why commands of reactions took no effect, until the event is taken in upon which they
 -- were sent: if it is met again, the answer is the same. That they take none is kept by
 -- their aggregates.
-CREATE TABLE IF NOT EXISTS annalist_replies (
+CREATE TABLE annalist_replies (
     name       TEXT    NOT NULL,
     position   INTEGER NOT NULL, -- of the event
     command_id TEXT    NOT NULL,
