@@ -95,8 +95,8 @@ pub struct FollowOptions {
     /// another process takes over. A runner that goes on all the same writes nothing more.
     /// Default 10 seconds.
     pub lease: Duration,
-    /// After which position one begins that was never run. Default the beginning of the
-    /// store.
+    /// After which position one begins that was never run, and each build that is made of it
+    /// later. Default the beginning of the store.
     pub begin_after: Position,
     /// What becomes of the build of an older version, once the one of this version is
     /// filled. Default [`OldBuild::Drop`].

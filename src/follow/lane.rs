@@ -68,6 +68,8 @@ pub(super) struct Means<'a> {
     pub(super) before: Option<&'a Arc<dyn Before>>,
     pub(super) on_poison: OnPoison,
     pub(super) clock: &'a dyn Clock,
+    /// What a build that begins anew does not hold.
+    pub(super) begin_after: Position,
 }
 
 impl Lane {
@@ -132,7 +134,8 @@ impl Lane {
             // It was not slow: there was nothing to do.
             self.gauge.begin();
         }
-        self.head = page.head;
+        // A page that another follower has read may tell of less than was seen here.
+        self.head = self.head.max(page.head);
         self.oldest = page.items.first().map(recorded_at).or(self.oldest);
         let items = page.items.into_iter();
         self.page = Some(Page {
@@ -293,6 +296,14 @@ impl Lane {
         Ok(())
     }
 
+    /// Rests before the next attempt if the same may go well then.
+    fn rest_after(&mut self, trouble: Trouble) -> Trouble {
+        if trouble.may_pass() {
+            self.rest = rest(&mut self.knocks, patient());
+        }
+        trouble
+    }
+
     /// Does what is to be done about what went wrong, or hands it on.
     async fn mend(
         &mut self,
@@ -302,11 +313,7 @@ impl Lane {
     ) -> Result<(), Trouble> {
         let (at, why) = match trouble {
             Trouble::Poison { at, why } => (at, why),
-            passing if passing.may_pass() => {
-                self.rest = rest(&mut self.knocks, patient());
-                return Err(passing);
-            }
-            other => return Err(other),
+            trouble => return Err(self.rest_after(trouble)),
         };
         if batch > 1 {
             // Those before it first, then it alone.
@@ -316,7 +323,14 @@ impl Lane {
         let first = self.page.as_ref().and_then(|page| page.items.front());
         match means.on_poison {
             OnPoison::Park if matches!(first, Some(FeedItem::Event(_))) => {
-                self.park(Some(why), means).await
+                let parked = self.park(Some(why), means).await;
+                parked.map_err(|trouble| self.rest_after(trouble))
+            }
+            // What is left of a stream is poison: a build that never saw what was removed
+            // takes it in event by event, and puts that one aside.
+            OnPoison::Park if means.before.is_none() => {
+                self.problem = Some(Trouble::Poison { at, why }.to_string());
+                Err(Trouble::NeedsRebuild)
             }
             OnPoison::Retry(policy) => {
                 self.rest = rest(&mut self.tries, policy);

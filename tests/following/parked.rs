@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 
 use annalist::follow::{Following, OnPoison, Parked};
+use annalist::projection::ProjectionRunner;
 use annalist::store::OldBuild;
 use annalist::{ExpectedVersion, Position, Version};
 
 use crate::history::Dice;
+use crate::models::{MEMORY, Moves};
 use crate::poison::{Bench, Frail};
 use crate::{append, number, reach, rows, seed, stream, told};
 
@@ -210,4 +212,54 @@ async fn what_a_rebuild_has_put_aside_is_listed_when_it_is_read() {
     let positions: Vec<_> = listed.iter().map(|parked| parked.position.get()).collect();
     assert_eq!(positions, [2, 4, 6, 8, 10]);
     assert_eq!(bench.taken().await, [1, 3, 5, 7, 9]);
+}
+
+#[tokio::test]
+async fn what_was_dropped_stops_nothing_when_more_of_its_stream_is_removed() {
+    let bench = Bench::new().await;
+    let (_frail, running) = two_streams(&bench, &mut Dice(7)).await;
+    running
+        .drop_parked(Frail::NAME, Position::new(3))
+        .await
+        .expect("the runner");
+    running.retry_parked(Frail::NAME).await.expect("the runner");
+    let removed = bench
+        .store
+        .truncate_before(&stream(1), Version::new(2))
+        .await;
+    let removed = removed.expect("a removal").position.expect("a marker");
+    reach(&running, Frail::NAME, removed).await;
+    let end = append(&bench.store, 2, 1).await;
+    reach(&running, Frail::NAME, end).await;
+    // It is put aside once more, since what was left was taken in anew.
+    assert_eq!(parked(&running).await[0].position, Position::new(3));
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_looked_up_anew_also_among_several() {
+    let bench = Bench::new().await;
+    let frail = Frail::at(2, u32::MAX);
+    let options = bench.options(OnPoison::Park, &mut Dice(4));
+    let running = ProjectionRunner::new(&bench.store)
+        .follow_with(frail.clone(), options.clone())
+        .follow_with(Moves::<MEMORY>, options)
+        .start()
+        .expect("a runner");
+    for _ in 0..5 {
+        append(&bench.store, 1, 1).await;
+    }
+    let last = append(&bench.store, 2, 1).await;
+    reach(&running, Frail::NAME, last).await;
+    running.pause(Frail::NAME).await.expect("a follower");
+    let retried = running.retry_parked(Frail::NAME).await.expect("the runner");
+    assert_eq!(retried.failed, 1);
+    // The runner has not heard of this.
+    bench
+        .store
+        .delete(&stream(1), ExpectedVersion::Any)
+        .await
+        .expect("a removal");
+    frail.mend();
+    running.retry_parked(Frail::NAME).await.expect("the runner");
+    assert_eq!(bench.taken().await, [1, last.get()]);
 }

@@ -34,7 +34,8 @@ pub(super) async fn waiting(
     waiting.await.map_err(unreadable)
 }
 
-/// The removal, and what is to be taken in again: all that is left, but for what waits.
+/// The removal, and what is to be taken in again: all that is left, but for what waits, as
+/// its positions rise.
 pub(super) async fn removed(
     marker: &RemovalMarker,
     (build, waiting): (&Build, &[Parked]),
@@ -42,8 +43,8 @@ pub(super) async fn removed(
     means: Means<'_>,
 ) -> Result<Taken, Trouble> {
     let waits = |event: &RecordedEvent| {
-        let mut waiting = waiting.iter();
-        waiting.any(|waits| waits.position == event.position)
+        let found = waiting.binary_search_by_key(&event.position, |waits| waits.position);
+        found.is_ok()
     };
     let (mut left, mut bytes) = (Vec::new(), 0);
     // Who acts on events has acted on those that were removed, too.
@@ -53,6 +54,9 @@ pub(super) async fn removed(
             let event = event?;
             if event.position > marker.position {
                 break;
+            }
+            if event.position <= means.begin_after {
+                continue;
             }
             bytes += event.payload.as_str().len();
             if left.len() == LEFT_MAX || bytes > LEFT_BYTES_MAX {

@@ -2,13 +2,13 @@
 
 use super::{Lanes, Lead};
 use crate::follow::ledger::Trouble;
-use crate::store::{Build, Checkpoint, OldBuild};
+use crate::store::{Build, OldBuild};
 
 impl Lead {
     /// Begins a build beside the one that is read.
     pub(super) async fn begin(&self) -> Result<Build, Trouble> {
         let head = self.fresh_head().await?;
-        let start = Checkpoint::start(self.store.id());
+        let start = self.start().await?;
         let now = self.options.clock.now();
         self.ledger.begin(start, head, now).await
     }
