@@ -92,8 +92,8 @@ pub struct FollowOptions {
     /// What it takes in in one transaction, at most. Default 512 events, 1 MiB.
     pub batch: PageBounds,
     /// How long a runner that is not heard of any more stays the runner, before one of
-    /// another process takes over. A runner that goes on all the same writes nothing more.
-    /// Default 10 seconds.
+    /// another process takes over, by the clock of either. A runner that goes on all the
+    /// same writes nothing more. Default 10 seconds.
     pub lease: Duration,
     /// After which position one begins that was never run, and each build that is made of it
     /// later. Default the beginning of the store.
@@ -174,6 +174,7 @@ pub(crate) fn start(store: &Store, followers: Vec<Follower>) -> Result<Following
                 lease: options.lease,
                 clock: Arc::clone(&options.clock),
                 fence: 0,
+                heard: None,
             },
             store: store.clone(),
             shared: shared.clone(),

@@ -27,6 +27,7 @@ impl Fold {
                 lease,
                 clock: Arc::clone(&clock),
                 fence: 0,
+                heard: None,
             },
             store: store.clone(),
             clock,
@@ -88,7 +89,7 @@ async fn begun(
         let _ = ledger.acquire_if_free(now).await?;
     }
     let start = Checkpoint::start(store.id());
-    let build: Build = ledger.begin(start, head, now).await?;
+    let build: Build = ledger.begin(start, (head, OldBuild::Drop), now).await?;
     let build = ledger.go_live(&build, OldBuild::Drop, now).await?;
     Lane::new(build, store, PageBounds::default(), ledger).await
 }

@@ -156,6 +156,9 @@ impl Following {
     /// [receipt](crate::Receipt), so that whoever wrote it reads it. Another process may be
     /// its runner.
     ///
+    /// That is the build that is read, also where older code has filled it. What was put
+    /// aside is passed, and not in the tables.
+    ///
     /// # Errors
     ///
     /// [`FollowError::TimedOut`], and [`FollowError::Stopped`] when it has stopped before.
@@ -170,26 +173,22 @@ impl Following {
         at_most: Duration,
     ) -> Result<(), FollowError> {
         let mut status = self.handle(name)?.status.clone();
-        let there = status.wait_for(|status| {
-            (status.build > 0 && status.position >= position)
-                || status.state == FollowState::Stopped
-        });
-        let reached = match timeout(at_most, there).await {
-            Ok(Ok(status)) if status.position >= position && status.build > 0 => return Ok(()),
-            // Its task is gone with all that it could tell.
-            Ok(_) => true,
-            Err(_) => false,
-        };
-        let status = status.borrow().clone();
-        Err(match reached {
-            true => stopped(status),
-            false => FollowError::TimedOut {
+        let holds = |status: &FollowStatus| status.build > 0 && status.position >= position;
+        let there = status.wait_for(|status| holds(status) || status.state == FollowState::Stopped);
+        let there = timeout(at_most, there).await;
+        // Where that is an error, its task is gone with all that it could tell.
+        let there = there.map(|there| there.is_ok_and(|status| holds(&status)));
+        let status = self.status(name)?;
+        match there {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(stopped(status)),
+            Err(_) => Err(FollowError::TimedOut {
                 name: status.name,
                 wanted: position,
                 position: status.position,
                 waited: at_most,
-            },
-        })
+            }),
+        }
     }
 
     /// Has one pause: when this returns, it takes in nothing more. It stays the runner, and
@@ -226,11 +225,12 @@ impl Following {
     ///
     /// One that was begun and not finished, by this process or one that was killed, goes on
     /// by itself when it is run again; asked for once more, it begins from the beginning.
+    /// One that pauses makes it when it is resumed.
     ///
     /// # Errors
     ///
-    /// [`FollowError::Refused`] when it cannot be begun, and [`FollowError::Stopped`] when it
-    /// could not be finished; what is read goes on as it was. Where another process is the
+    /// [`FollowError::Refused`] when it cannot be begun now, and [`FollowError::Stopped`] when
+    /// it could not be finished; what is read goes on as it was. Where another process is the
     /// runner, that one does it.
     ///
     /// # Cancel safety
@@ -285,7 +285,7 @@ impl Following {
     ///
     /// # Errors
     ///
-    /// [`FollowError::Refused`] when another process is its runner, or it has stopped.
+    /// [`FollowError::Refused`] when another process is its runner, or it cannot go on now.
     ///
     /// # Cancel safety
     ///

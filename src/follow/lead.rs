@@ -103,10 +103,12 @@ impl Lead {
             live,
             beside,
             older,
+            rebuilds,
         } = opened.await?;
+        let by_version = older.as_ref().map(|_| self.options.old);
         let mut lanes = Lanes {
             older,
-            old: self.options.old,
+            old: rebuilds.under_way.or(by_version).unwrap_or_default(),
             ..Lanes::default()
         };
         if let Some(build) = live {
@@ -114,6 +116,10 @@ impl Lead {
         }
         if let Some(build) = beside {
             lanes.beside = Some(self.lane(build).await?);
+        }
+        if let Some(old) = rebuilds.asked {
+            // At once: it may be what mends the one that cannot go on.
+            self.rebuild(&mut lanes, old).await?;
         }
         Ok(lanes)
     }

@@ -14,15 +14,17 @@ use crate::clock::Clock;
 use crate::event::RecordedEvent;
 use crate::ids::StreamId;
 use crate::store::{
-    At, BoxError, Build, Checkpoint, Database, Derivation, HookError, NeedsRebuild, OldBuild,
-    SqlValue, Step, StoreError, TransactError, Tx, builds,
+    At, BoxError, Build, Checkpoint, Database, Derivation, HookError, NeedsRebuild, SqlValue, Step,
+    StoreError, TransactError, Tx,
 };
 use crate::version::{Position, Version};
 
-mod open;
+mod asked;
+mod builds;
 mod runner;
 
-use open::{begin, open};
+pub(crate) use asked::Rebuilds;
+pub(crate) use runner::Heard;
 
 /// Why something was not written.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(crate) struct Ledger {
     pub(crate) clock: Arc<dyn Clock>,
     /// The token of this runner; 0 before it is one.
     pub(crate) fence: i64,
+    /// What was last heard of another one.
+    pub(crate) heard: Option<Heard>,
 }
 
 /// What a runner begins with.
@@ -66,6 +70,7 @@ pub(crate) struct Opened {
     pub(crate) beside: Option<Build>,
     /// The one that is read, if an older version has filled it.
     pub(crate) older: Option<Build>,
+    pub(crate) rebuilds: Rebuilds,
 }
 
 /// One thing to take in.
@@ -82,44 +87,6 @@ pub(crate) enum Taken {
 }
 
 impl Ledger {
-    /// Finds the builds to fill, and makes the first.
-    pub(crate) async fn open(
-        &self,
-        start: Checkpoint,
-        head: Position,
-        now: DateTime<Utc>,
-    ) -> Result<Opened, Trouble> {
-        let (holds, code) = (self.holds(now), self.code.clone());
-        self.transact(move |name, tx| {
-            let code = code.clone();
-            Box::pin(async move {
-                holds.renew(name, tx).await?;
-                open(&code, start, head, tx).await
-            })
-        })
-        .await
-    }
-
-    /// Begins a build beside the one that is read, in the place of one that was begun.
-    pub(crate) async fn begin(
-        &self,
-        start: Checkpoint,
-        head: Position,
-        now: DateTime<Utc>,
-    ) -> Result<Build, Trouble> {
-        let (holds, code) = (self.holds(now), self.code.clone());
-        self.transact(move |name, tx| {
-            let code = code.clone();
-            Box::pin(async move {
-                holds.renew(name, tx).await?;
-                let sql = "UPDATE annalist_runners SET rebuild = NULL WHERE name = $1";
-                tx.execute(sql, &[name.into()]).await?;
-                begin(&code, &builds(name, tx).await?, start, head, tx).await
-            })
-        })
-        .await
-    }
-
     /// Takes things into the tables of a build, and moves its checkpoint.
     pub(crate) async fn take(
         &self,
@@ -172,8 +139,8 @@ impl Ledger {
             let (build, parked) = (build.clone(), parked.clone());
             Box::pin(async move {
                 holds.renew(name, tx).await?;
-                parked.insert(&build, now, tx).await?;
-                advance(&build, &to, tx).await
+                advance(&build, &to, tx).await?;
+                Ok(parked.insert(&build, now, tx).await?)
             })
         })
         .await
@@ -248,27 +215,6 @@ impl Ledger {
                 holds.renew(name, tx).await?;
                 tx.execute(sql, &params).await?;
                 Ok(())
-            })
-        })
-        .await
-    }
-
-    /// Makes a build the one that is read.
-    pub(crate) async fn go_live(
-        &self,
-        build: &Build,
-        old: OldBuild,
-        now: DateTime<Utc>,
-    ) -> Result<Build, Trouble> {
-        let (holds, build) = (self.holds(now), build.clone());
-        self.transact(move |name, tx| {
-            let mut build = build.clone();
-            Box::pin(async move {
-                holds.renew(name, tx).await?;
-                advance(&build, &build.checkpoint, tx).await?;
-                build.written = build.checkpoint;
-                build.go_live(&builds(name, tx).await?, old, tx).await?;
-                Ok(build)
             })
         })
         .await

@@ -9,6 +9,7 @@
 //! | `poison`, `parked` | an event that cannot be taken in is never passed over in silence |
 //! | `takeover` | one runner at a time over all processes; one that was overtaken writes nothing |
 //! | `watched` | waiting, pausing, stopping, and what is told of all that |
+//! | `asked` | what was asked for is done once, or said not to be, whatever comes between |
 //! | `rebuilt` | a new build takes the place of the one that is read in one step |
 //! | `shared` | several projections read the feed once, those that filter move on |
 //! | `wrong` | code and checkpoints that cannot be |
@@ -30,6 +31,7 @@
     reason = "a row that is not there fails the test"
 )]
 
+mod asked;
 mod child;
 mod equal;
 mod history;

@@ -15,7 +15,7 @@ use crate::{PATIENCE, Place, append, append_many, count, reach, stream, told};
 const NAME: &str = "log";
 
 /// Every event with the version of the code. It does not know how to forget.
-struct Log<const VERSION: u32>;
+pub(crate) struct Log<const VERSION: u32>;
 
 impl<const VERSION: u32> Projection for Log<VERSION> {
     const NAME: &'static str = NAME;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::sync::oneshot;
+
 use super::{Lanes, Lead};
 use crate::follow::command::{Command, Retried};
 use crate::follow::lane::{Lane, unreadable};
@@ -9,6 +11,22 @@ use crate::follow::ledger::Trouble;
 use crate::follow::parked;
 use crate::store::Build;
 use crate::version::Position;
+
+/// Answers who has asked what came of it, and hands on what went wrong.
+fn answer<T>(
+    done: Result<T, Trouble>,
+    to: oneshot::Sender<Result<T, String>>,
+) -> Result<(), Trouble> {
+    // Who has asked may be gone.
+    match done {
+        Ok(done) => drop(to.send(Ok(done))),
+        Err(trouble) => {
+            let _ = to.send(Err(trouble.to_string()));
+            return Err(trouble);
+        }
+    }
+    Ok(())
+}
 
 impl Lead {
     pub(super) async fn obey(
@@ -23,44 +41,77 @@ impl Lead {
             }
             Command::Resume(done) => {
                 self.paused = false;
-                lanes.halted = false;
-                let _ = done.send(Ok(()));
+                let going_on = self.take_up(lanes).await;
+                return answer(going_on, done);
             }
-            Command::Rebuild { old, answer } => {
-                let build = self.rebuild(lanes, old).await?;
-                let _ = answer.send(Ok(build));
+            Command::Rebuild { old, answer: to } => {
+                let begun = match self.rebuild(lanes, old).await {
+                    Err(Trouble::Overtaken) => {
+                        // Whoever is the runner now does it.
+                        let asked = self.ledger.ask_rebuild(old).await;
+                        answer(asked, to)?;
+                        return Err(Trouble::Overtaken);
+                    }
+                    begun => answer(begun, to),
+                };
+                return match begun {
+                    // It cannot be begun; what is read goes on as it was.
+                    Err(Trouble::Invalid(_)) if lanes.live.is_some() => Ok(()),
+                    begun => begun,
+                };
             }
-            Command::ListParked(answer) => {
+            Command::ListParked(to) => {
                 let listed = parked::list_live(&self.ledger.database, &self.ledger.code.name);
-                let _ = answer.send(listed.await.map_err(|error| error.to_string()));
+                let _ = to.send(listed.await.map_err(|error| error.to_string()));
             }
-            Command::RetryParked(answer) => {
+            Command::RetryParked(to) => {
                 let Some(lane) = &mut lanes.live else {
-                    let _ = answer.send(Err("there is no build to take it in".to_owned()));
+                    let _ = to.send(Err("there is no build to take it in".to_owned()));
                     return Ok(());
                 };
-                let retried = self.retry_parked(lane).await?;
-                let _ = answer.send(Ok(retried));
+                return answer(self.retry_parked(lane).await, to);
             }
-            Command::DropParked(position, answer) => {
+            Command::DropParked(position, to) => {
                 let Some(lane) = &mut lanes.live else {
-                    let _ = answer.send(Err("there is no build to drop it of".to_owned()));
+                    let _ = to.send(Err("there is no build to drop it of".to_owned()));
                     return Ok(());
                 };
-                let now = self.options.clock.now();
-                let dropped = self.ledger.unpark(&lane.build, position, None, now).await?;
-                lane.parked = parked::streams(&self.ledger.database, &lane.build)
-                    .await
-                    .map_err(unreadable)?;
-                let _ = answer.send(match dropped {
-                    true => Ok(()),
-                    false => Err(format!("nothing at position {position} was put aside")),
-                });
+                match self.drop_parked(lane, position).await {
+                    Ok(false) => {
+                        let nothing = format!("nothing at position {position} was put aside");
+                        let _ = to.send(Err(nothing));
+                    }
+                    dropped => return answer(dropped.map(drop), to),
+                }
             }
             // Met where it is received.
             Command::Stop => {}
         }
         Ok(())
+    }
+
+    /// Tries the build that is halted once more.
+    async fn take_up(&self, lanes: &mut Lanes) -> Result<(), Trouble> {
+        if lanes.halted
+            && let Some(lane) = lanes.beside.take()
+        {
+            // Its subscription may have ended with what went wrong.
+            let mut build = lane.build;
+            build.checkpoint = build.written;
+            lanes.beside = Some(self.lane(build).await?);
+        }
+        lanes.halted = false;
+        Ok(())
+    }
+
+    /// Drops one event that was put aside. False if there is none.
+    async fn drop_parked(&self, lane: &mut Lane, position: Position) -> Result<bool, Trouble> {
+        let now = self.options.clock.now();
+        let dropped = self.ledger.unpark(&lane.build, position, None, now).await?;
+        lane.parked = parked::streams(&self.ledger.database, &lane.build)
+            .await
+            .map_err(unreadable)?;
+        Ok(dropped)
     }
 
     /// Tries what was put aside once more, each stream in its order until one fails.

@@ -47,6 +47,8 @@ impl Lead {
     /// has come past what was in its way.
     pub(super) async fn stopped(&mut self, trouble: &Trouble) -> Result<(), End> {
         self.tell_problem(FollowState::Stopped, trouble);
+        // Another one may do better; if it cannot be told, it waits for the lease to run out.
+        let _ = self.ledger.release().await;
         let (build, position) = {
             let status = self.board.borrow();
             (status.build, status.position)
@@ -64,14 +66,18 @@ impl Lead {
                 }
                 Next::Command(Some(Command::Rebuild { old, answer })) => {
                     // It may be what mends it.
-                    match self.begin().await {
-                        Ok(build) => {
-                            self.options.old = old;
-                            self.tell_goes_on();
-                            let _ = answer.send(Ok(build.build));
-                            return Ok(());
-                        }
-                        Err(trouble) => drop(answer.send(Err(trouble.to_string()))),
+                    let begun = match self.begin(old).await {
+                        // Whoever becomes the runner next does it.
+                        Err(Trouble::Overtaken) => self.ledger.ask_rebuild(old).await,
+                        begun => begun.map(|build| build.build),
+                    };
+                    let goes_on = begun.is_ok();
+                    if goes_on {
+                        self.tell_goes_on();
+                    }
+                    let _ = answer.send(begun.map_err(|trouble| trouble.to_string()));
+                    if goes_on {
+                        return Ok(());
                     }
                 }
                 Next::Command(Some(other)) => {

@@ -6,16 +6,16 @@ use crate::store::{Build, OldBuild};
 
 impl Lead {
     /// Begins a build beside the one that is read.
-    pub(super) async fn begin(&self) -> Result<Build, Trouble> {
+    pub(super) async fn begin(&self, old: OldBuild) -> Result<Build, Trouble> {
         let head = self.fresh_head().await?;
         let start = self.start().await?;
         let now = self.options.clock.now();
-        self.ledger.begin(start, head, now).await
+        self.ledger.begin(start, (head, old), now).await
     }
 
     /// Fills a new build beside the one that is read.
     pub(super) async fn rebuild(&self, lanes: &mut Lanes, old: OldBuild) -> Result<u32, Trouble> {
-        let build = self.begin().await?;
+        let build = self.begin(old).await?;
         let number = build.build;
         lanes.old = old;
         lanes.halted = false;
@@ -24,7 +24,7 @@ impl Lead {
     }
 
     /// Makes the build beside the one that is read, once it holds as much.
-    pub(super) async fn change_over(&mut self, lanes: &mut Lanes) -> Result<(), Trouble> {
+    pub(super) async fn change_over(&self, lanes: &mut Lanes) -> Result<(), Trouble> {
         let Some(lane) = lanes.beside.as_ref().filter(|lane| lane.is_at_end()) else {
             return Ok(());
         };
@@ -37,7 +37,13 @@ impl Lead {
             return Ok(());
         }
         let (build, now) = (lane.build.clone(), self.options.clock.now());
-        let build = self.ledger.go_live(&build, lanes.old, now).await?;
+        let build = match self.ledger.go_live(&build, lanes.old, now).await {
+            // The one that is read can go on, and does.
+            Err(trouble @ Trouble::Invalid(_)) if held.is_some() => {
+                return self.settle_beside(Err(trouble), lanes).await;
+            }
+            gone_live => gone_live?,
+        };
         if let Some(mut lane) = lanes.beside.take() {
             lane.build = build;
             lane.unsaved = false;
@@ -45,7 +51,6 @@ impl Lead {
         }
         (lanes.waits, lanes.older) = (false, None);
         lanes.old = OldBuild::default();
-        self.options.old = OldBuild::default();
         Ok(())
     }
 

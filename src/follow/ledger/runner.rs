@@ -1,32 +1,50 @@
 //! Who is the runner: one over all processes, known by a token that grows.
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
-use super::{Ledger, Overtaken, Trouble, advance};
+use super::{Ledger, Overtaken, Rebuilds, Trouble, advance};
 use crate::follow::lane::unreadable;
-use crate::store::{BoxError, Build, OldBuild, Tx, builds};
+use crate::store::{BoxError, Build, OldBuild, SqlRow, Tx, builds};
 use crate::version::Position;
+
+/// What a runner has last said of itself, and when that was first seen here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    fence: i64,
+    until: i64,
+    since: Instant,
+}
 
 impl Ledger {
     /// Becomes the runner, unless there is one.
     pub(crate) async fn acquire_if_free(&mut self, now: DateTime<Utc>) -> Result<bool, Trouble> {
         let (now, until) = (now.timestamp_micros(), self.until(now));
         // Nobody waits for a read.
-        let sql = "SELECT 1 FROM annalist_runners WHERE name = $1 AND lease_until > $2";
+        let sql = "SELECT fence, lease_until FROM annalist_runners \
+                   WHERE name = $1 AND lease_until > $2";
         let params = [self.code.name.as_ref().into(), now.into()];
-        let held = self.database.query(sql, &params, |_| ()).await;
-        if !held.map_err(unreadable)?.is_empty() {
+        let holds = |row: &SqlRow| {
+            let number = |column| row.get(column)?.as_i64();
+            number("fence").zip(number("lease_until"))
+        };
+        let held = self.database.query(sql, &params, holds).await;
+        let held = held.map_err(unreadable)?.into_iter().flatten().next();
+        if held.is_some_and(|held| !self.is_silent(held)) {
             return Ok(false);
         }
+        // No runner has this one.
+        let (silent, its_until) = held.unwrap_or((0, 0));
         let acquired = self.transact(move |name, tx| {
             Box::pin(async move {
                 let sql = "INSERT INTO annalist_runners (name, fence, lease_until) \
                            VALUES ($1, 1, $2) ON CONFLICT (name) DO UPDATE \
-                           SET fence = fence + 1, lease_until = $2 WHERE lease_until <= $3 \
+                           SET fence = fence + 1, lease_until = $2 \
+                           WHERE lease_until <= $3 OR (fence = $4 AND lease_until = $5) \
                            RETURNING fence";
-                let rows = tx
-                    .query(sql, &[name.into(), until.into(), now.into()])
-                    .await?;
+                let (silent, its_until) = (silent.into(), its_until.into());
+                let params = [name.into(), until.into(), now.into(), silent, its_until];
+                let rows = tx.query(sql, &params).await?;
                 Ok(rows.first().and_then(|row| row.get("fence")?.as_i64()))
             })
         });
@@ -37,6 +55,21 @@ impl Ledger {
             }
             None => Ok(false),
         }
+    }
+
+    /// Whether a runner has said nothing new for as long as a lease lasts. Clocks differ and
+    /// jump: one that was killed while its own was ahead would be the runner for ever.
+    fn is_silent(&mut self, (fence, until): (i64, i64)) -> bool {
+        let same = |heard: &Heard| (heard.fence, heard.until) == (fence, until);
+        let heard = *match self.heard.filter(same) {
+            Some(heard) => self.heard.insert(heard),
+            None => self.heard.insert(Heard {
+                fence,
+                until,
+                since: Instant::now(),
+            }),
+        };
+        heard.since.elapsed() >= self.lease
     }
 
     /// Whether another runner has come further than this with the build that is read.
@@ -66,13 +99,7 @@ impl Ledger {
                 for build in idle {
                     advance(&build, &build.checkpoint, tx).await?;
                 }
-                let sql = "SELECT rebuild FROM annalist_runners WHERE name = $1";
-                let rows = tx.query(sql, &[name.into()]).await?;
-                let asked = rows.first().and_then(|row| row.get("rebuild")?.as_str());
-                Ok(asked.map(|old| match old {
-                    "keep" => OldBuild::Keep,
-                    _ => OldBuild::Drop,
-                }))
+                Ok(Rebuilds::read(name, tx).await?.asked)
             })
         })
         .await
@@ -83,12 +110,7 @@ impl Ledger {
     pub(crate) async fn ask_rebuild(&self, old: OldBuild) -> Result<u32, Trouble> {
         self.transact(move |name, tx| {
             Box::pin(async move {
-                let old = match old {
-                    OldBuild::Drop => "drop",
-                    OldBuild::Keep => "keep",
-                };
-                let sql = "UPDATE annalist_runners SET rebuild = $2 WHERE name = $1";
-                tx.execute(sql, &[name.into(), old.into()]).await?;
+                Rebuilds::ask(name, old, tx).await?;
                 let last = builds(name, tx)
                     .await?
                     .iter()

@@ -41,7 +41,8 @@ CREATE TABLE annalist_runners (
     name        TEXT    PRIMARY KEY,
     fence       INTEGER NOT NULL,
     lease_until INTEGER NOT NULL, -- microseconds since 1970
-    rebuild     TEXT CHECK (rebuild IN ('drop', 'keep')) -- asked for by another process
+    rebuild     TEXT CHECK (rebuild IN ('drop', 'keep', -- asked for by another process
+                                        'dropping', 'keeping')) -- under way
 ) STRICT, WITHOUT ROWID;
 
 -- The events that a follower could not take in and has put aside, and those of the same
