@@ -1,12 +1,13 @@
 //! A follower that comes on when it is asked to, and not by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lane::{Lane, Means};
 use super::ledger::{Ledger, Trouble};
 use super::{FollowError, FollowOptions, OnPoison};
 use crate::clock::Clock;
-use crate::store::{Build, Checkpoint, Database, Derivation, OldBuild, PageBounds, Store};
+use crate::store::{Checkpoint, Database, Derivation, OldBuild, PageBounds, Store};
 use crate::version::Position;
 
 /// Code and its tables, in a database that nobody else fills.
@@ -19,12 +20,13 @@ pub(crate) struct Fold {
 
 impl Fold {
     pub(crate) fn new(store: &Store, code: Derivation, database: Database) -> Self {
-        let FollowOptions { clock, lease, .. } = FollowOptions::default();
+        let FollowOptions { clock, .. } = FollowOptions::default();
         Self {
             ledger: Ledger {
                 database,
                 code,
-                lease,
+                // So that a future which was dropped holds nothing.
+                lease: Duration::ZERO,
                 clock: Arc::clone(&clock),
                 fence: 0,
                 heard: None,
@@ -52,7 +54,7 @@ impl Fold {
         // Whatever becomes of this future, what the lane has taken in is taken in.
         let lane = match &mut self.lane {
             Some(lane) => lane,
-            none => none.insert(begun(&mut self.ledger, &self.store, &self.clock).await?),
+            none => none.insert(found(&mut self.ledger, &self.store, &self.clock).await?),
         };
         while lane.build.checkpoint.position < head {
             let means = Means {
@@ -65,9 +67,13 @@ impl Fold {
             lane.ready().await?;
             match lane.go_on(means).await {
                 Ok(()) => {}
-                // The second where a future was dropped in the middle of a transaction.
-                Err(Trouble::NeedsRebuild | Trouble::Overtaken) => {
-                    *lane = begun(&mut self.ledger, &self.store, &self.clock).await?;
+                Err(Trouble::NeedsRebuild) => {
+                    *lane = begun(&self.ledger, &self.store, &self.clock).await?;
+                }
+                // A future was dropped in the middle of a transaction, which was made all
+                // the same.
+                Err(Trouble::Overtaken) => {
+                    *lane = found(&mut self.ledger, &self.store, &self.clock).await?;
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -76,20 +82,28 @@ impl Fold {
     }
 }
 
-/// A build that holds nothing yet, in the place of one that was there.
-async fn begun(
+/// The build that is there, or the first.
+async fn found(
     ledger: &mut Ledger,
     store: &Store,
     clock: &Arc<dyn Clock>,
 ) -> Result<Lane, Trouble> {
-    let head = store.head().await?;
-    let now = clock.now();
-    if ledger.fence == 0 {
-        // Nobody else has the database.
-        let _ = ledger.acquire_if_free(now).await?;
-    }
+    let (head, now) = (store.head().await?, clock.now());
+    // Nobody else has the database, and no lease lasts in it.
+    let _ = ledger.acquire_if_free(now).await?;
     let start = Checkpoint::start(store.id());
-    let build: Build = ledger.begin(start, (head, OldBuild::Drop), now).await?;
-    let build = ledger.go_live(&build, OldBuild::Drop, now).await?;
+    match ledger.open(start, head, now).await?.live {
+        Some(build) => Lane::new(build, store, PageBounds::default(), ledger).await,
+        None => begun(ledger, store, clock).await,
+    }
+}
+
+/// A build that holds nothing yet, in the place of one that was there.
+async fn begun(ledger: &Ledger, store: &Store, clock: &Arc<dyn Clock>) -> Result<Lane, Trouble> {
+    let (head, now) = (store.head().await?, clock.now());
+    let start = Checkpoint::start(store.id());
+    let drop = OldBuild::Drop;
+    let build = ledger.begin(start, (head, drop), now).await?;
+    let build = ledger.go_live(&build, drop, now).await?;
     Lane::new(build, store, PageBounds::default(), ledger).await
 }

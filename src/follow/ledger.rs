@@ -111,6 +111,8 @@ impl Ledger {
             );
             Box::pin(async move {
                 holds.renew(&code.name, tx).await?;
+                // First, so that no code meets what a transaction that was made has done.
+                advance(&build, &to, tx).await?;
                 code.take(&build.tables()?, &steps(&what), &at, tx).await?;
                 for taken in &*what {
                     if let Taken::Removed {
@@ -120,7 +122,7 @@ impl Ledger {
                         parked::forget(&build, stream, *removed_to, tx).await?;
                     }
                 }
-                advance(&build, &to, tx).await
+                Ok(())
             })
         });
         taken.await.map_err(|error| trouble(error, at.get()))

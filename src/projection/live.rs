@@ -76,7 +76,7 @@ impl Live {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves it where it is.
+    /// Dropping the future leaves it where it is, or a batch further; the next one goes on.
     pub async fn now(&self) -> Result<&Database, FollowError> {
         self.fold.lock().await.catch_up().await?;
         Ok(&self.database)

@@ -12,6 +12,7 @@
 //! | `asked` | what was asked for is done once, or said not to be, whatever comes between |
 //! | `rebuilt` | a new build takes the place of the one that is read in one step |
 //! | `shared` | several projections read the feed once, those that filter move on |
+//! | `live` | one that is filled when it is read goes on after reads that were dropped |
 //! | `wrong` | code and checkpoints that cannot be |
 //!
 //! A worker process is this test binary, started again to run [`worker`] alone; it stops when
@@ -36,6 +37,7 @@ mod child;
 mod equal;
 mod history;
 mod killed;
+mod live;
 mod models;
 mod order;
 mod parked;
