@@ -56,8 +56,9 @@ impl Default for DatabaseOptions {
 impl Database {
     /// Opens a SQLite file for read models; makes it where there is none.
     ///
-    /// The file may hold tables of the application's own. Beside them it gets two that
-    /// begin with `annalist_`: how far each read model has come, and what it has put aside.
+    /// The file may hold tables of the application's own. Beside them it gets some that
+    /// begin with `annalist_`: how far each read model has come, who fills it, what it has
+    /// put aside, and what reactions keep.
     ///
     /// # Errors
     ///
