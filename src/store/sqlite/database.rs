@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{oneshot, watch};
 
 use super::code::{Failed, UserCode};
-use super::fault::{Failure, at_commit, fault};
+use super::fault::{Failure, at_commit, at_file, fault};
 use super::guard::Guard;
 use super::inlet::{Inlet, Outlet, queue};
 use super::job::Asked;
@@ -20,7 +20,7 @@ use super::lock::patiently;
 use super::options::Durability;
 use super::pool::Pool;
 use super::reader::Reader;
-use super::schema::{make_private, plain_path};
+use super::schema::{APPLICATION_ID, make_private, plain_path};
 use crate::store::database::{Database, Done, QueryError, SqlBackend, Work};
 use crate::store::error::{AppendError, HookError, StoreError, StoreErrorKind};
 use crate::store::tx::{Ask, Rights, SqlRow, SqlValue, Tx};
@@ -62,7 +62,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the file cannot be opened, or is no SQLite file.
+    /// [`StoreError`] when the file cannot be opened, is no SQLite file, or is that of a
+    /// store, which has a [database](crate::Store::database) of its own.
     ///
     /// # Cancel safety
     ///
@@ -250,11 +251,27 @@ fn open(path: Option<&Path>, options: &DatabaseOptions) -> Result<(Connection, G
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = connect(path, flags, options)?;
+    if let Some(path) = path {
+        refuse_store(&conn, path)?;
+    }
     let prepared = patiently(options.busy_timeout, || prepare(&conn, options.durability))
         .and_then(|()| Guard::set_for_queries(&mut conn));
     match prepared {
         Ok(guard) => Ok((conn, guard)),
         Err(error) => Err(fault(error, &opening(path))),
+    }
+}
+
+/// A store has a writer of its own, which would not know what is written past it.
+fn refuse_store(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let application = conn.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    match application {
+        Ok(APPLICATION_ID) => {
+            let what = "this is a store, whose tables are reached by Store::database; opening";
+            Err(at_file(path, StoreErrorKind::Invalid, what))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(fault(error, &opening(Some(path)))),
     }
 }
 

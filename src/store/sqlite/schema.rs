@@ -40,7 +40,7 @@ pub(super) fn made_of_when_new() -> rusqlite::Result<BTreeMap<String, String>> {
 }
 
 /// "Anna", in SQLite's header field for what an application's files are.
-const APPLICATION_ID: i32 = 0x416e_6e61;
+pub(super) const APPLICATION_ID: i32 = 0x416e_6e61;
 
 /// Older releases can corrupt a file in write-ahead mode that several connections
 /// use, which is how this store works.
