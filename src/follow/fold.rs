@@ -8,7 +8,6 @@ use super::ledger::{Ledger, Trouble};
 use super::{FollowError, FollowOptions, OnPoison};
 use crate::clock::Clock;
 use crate::store::{Checkpoint, Database, Derivation, OldBuild, PageBounds, Store};
-use crate::version::Position;
 
 /// Code and its tables, in a database that nobody else fills.
 pub(crate) struct Fold {
@@ -62,7 +61,6 @@ impl Fold {
                 before: None,
                 on_poison: OnPoison::Stop,
                 clock: self.clock.as_ref(),
-                begin_after: Position::ZERO,
             };
             lane.ready().await?;
             match lane.go_on(means).await {

@@ -68,8 +68,6 @@ pub(super) struct Means<'a> {
     pub(super) before: Option<&'a Arc<dyn Before>>,
     pub(super) on_poison: OnPoison,
     pub(super) clock: &'a dyn Clock,
-    /// What a build that begins anew does not hold.
-    pub(super) begin_after: Position,
 }
 
 impl Lane {

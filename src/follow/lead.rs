@@ -196,7 +196,6 @@ impl Lead {
             before: self.before.as_ref(),
             on_poison: self.options.on_poison,
             clock: self.options.clock.as_ref(),
-            begin_after: self.options.begin_after,
         }
     }
 

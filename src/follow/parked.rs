@@ -108,15 +108,24 @@ pub(super) async fn streams(
     database: &Database,
     build: &Build,
 ) -> Result<BTreeSet<StreamId>, QueryError> {
-    let mut waiting = BTreeSet::new();
-    let mut after = Position::ZERO;
+    let sql = format!(
+        "SELECT DISTINCT stream FROM annalist_parked \
+         WHERE name = $1 AND build = $2 AND stream > $3 ORDER BY stream LIMIT {}",
+        Tx::ROWS_MAX
+    );
+    let read = |row: &SqlRow| row.get("stream")?.as_str()?.parse().ok();
+    let mut waiting = BTreeSet::<StreamId>::new();
     loop {
-        let page = list(database, build, after).await?;
-        let Some(last) = page.last() else {
+        let after = waiting.last().map_or("", StreamId::as_str);
+        let params = [build.name.as_str().into(), build.build.into(), after.into()];
+        let page = database.query(&sql, &params, read).await?;
+        let is_last = page.len() < Tx::ROWS_MAX;
+        // One that cannot be read was not written here.
+        let known = waiting.len();
+        waiting.extend(page.into_iter().flatten());
+        if is_last || waiting.len() == known {
             return Ok(waiting);
-        };
-        after = last.position;
-        waiting.extend(page.into_iter().map(|parked| parked.stream));
+        }
     }
 }
 

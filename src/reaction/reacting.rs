@@ -296,6 +296,10 @@ fn refusal<C: Command>(error: &DispatchError<C>) -> String {
 /// the next time.
 fn trouble<C: Command>(error: &DispatchError<C>, why: &str) -> Option<Trouble> {
     let store = match error {
+        // It would be refused whenever the event is met.
+        DispatchError::Conflict(conflict) if conflict.reason == ConflictReason::Demanded => {
+            return None;
+        }
         // Nothing was seen that a new decision would pass over.
         DispatchError::Conflict(_) | DispatchError::DeadlineExceeded { .. } => {
             return Some(Trouble::Again(why.to_owned()));
@@ -307,8 +311,8 @@ fn trouble<C: Command>(error: &DispatchError<C>, why: &str) -> Option<Trouble> {
     };
     let again = store.again();
     match store.kind() {
-        // It cannot be the event's fault.
         StoreErrorKind::Corrupt { .. } | StoreErrorKind::Invalid => None,
+        // It cannot be the event's fault.
         _ => Some(Trouble::Database(again)),
     }
 }

@@ -37,6 +37,17 @@ impl Checkpoint {
         }
     }
 
+    /// Whether it was taken from this store.
+    pub(crate) fn is_of(&self, store: Uuid) -> Result<(), CheckpointMismatch> {
+        match self.store == store {
+            true => Ok(()),
+            false => Err(CheckpointMismatch::Store {
+                checkpoint: self.store,
+                found: store,
+            }),
+        }
+    }
+
     /// Where a reader begins that has seen nothing of this store.
     #[must_use]
     pub const fn start(store: Uuid) -> Self {

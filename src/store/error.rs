@@ -118,7 +118,7 @@ impl fmt::Display for StoreErrorKind {
                 f.write_str("events were removed while they were read; read the stream again")
             }
             Self::ProjectionMissing => f.write_str(
-                "it is recorded in the store and this handle would leave it behind; nothing was written, open the store with it",
+                "it is recorded in the store and this handle would leave it behind; nothing was written, open the store with it, or give it up with `annalist projection drop`",
             ),
             Self::CheckpointMismatch(mismatch) => mismatch.fmt(f),
             Self::Corrupt {

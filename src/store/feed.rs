@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
-use crate::store::checkpoint::Checkpoint;
+use crate::store::checkpoint::{Checkpoint, CheckpointMismatch};
 use crate::store::filter::Filter;
 use crate::store::scan::{Direction, PageBounds, Scan};
 use crate::version::{Generation, Position, Version};
@@ -27,6 +27,18 @@ pub struct FeedQuery {
 }
 
 impl FeedQuery {
+    /// The one position, whatever stands there.
+    pub(crate) fn at(position: Position) -> Self {
+        Self {
+            after: Position::new(position.get().saturating_sub(1)),
+            bounds: PageBounds {
+                scan_max: 1,
+                ..PageBounds::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// The same as a walk over positions.
     pub(crate) fn scan(&self) -> Scan<Position> {
         Scan {
@@ -49,6 +61,30 @@ pub struct FeedPage {
     pub scanned: Option<Scanned>,
     /// The largest position in the store when the page was read.
     pub head: Position,
+}
+
+impl FeedPage {
+    /// Whether the page [at](FeedQuery::at) the position of a checkpoint is what that saw
+    /// there.
+    pub(crate) fn confirms(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointMismatch> {
+        let Checkpoint {
+            position, event, ..
+        } = *checkpoint;
+        match self.scanned {
+            // Nothing stands at the beginning.
+            _ if position == Position::ZERO => Ok(()),
+            Some(scanned) if scanned.event == event => Ok(()),
+            Some(scanned) => Err(CheckpointMismatch::Event {
+                position,
+                checkpoint: event,
+                found: scanned.event,
+            }),
+            None => Err(CheckpointMismatch::Ahead {
+                checkpoint: position,
+                head: self.head,
+            }),
+        }
+    }
 }
 
 /// The last position that a page has looked at.

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::SubscriptionPage;
 use crate::retry::{Backoff, RetryPolicy};
 use crate::store::{
-    Backend, Changes, Checkpoint, CheckpointMismatch, FeedItem, FeedPage, FeedQuery, Filter,
-    PageBounds, Seat, Store, StoreError, StoreErrorKind,
+    Backend, Changes, Checkpoint, CheckpointMismatch, FeedItem, FeedQuery, Seat, Store, StoreError,
+    StoreErrorKind,
 };
 use crate::version::Position;
 
@@ -125,46 +125,12 @@ impl Follower {
         let Some(checkpoint) = self.unverified else {
             return Ok(());
         };
-        let Checkpoint {
-            store,
-            position,
-            event,
-        } = checkpoint;
-        if store != self.store {
-            let found = self.store;
-            let checkpoint = store;
-            return Err(mismatch(CheckpointMismatch::Store { checkpoint, found }));
-        }
-        if let Some(before) = position.get().checked_sub(1) {
-            let page = self.look(Position::new(before)).await?;
-            match page.scanned {
-                None => return Err(ahead(position, page.head)),
-                Some(scanned) if scanned.event != event => {
-                    return Err(mismatch(CheckpointMismatch::Event {
-                        position,
-                        checkpoint: event,
-                        found: scanned.event,
-                    }));
-                }
-                Some(_) => {}
-            }
-        }
+        checkpoint.is_of(self.store).map_err(mismatch)?;
+        let query = FeedQuery::at(checkpoint.position);
+        let page = self.backend.read_feed(query).await?;
+        page.confirms(&checkpoint).map_err(mismatch)?;
         self.unverified = None;
         Ok(())
-    }
-
-    /// Looks at the one position after this one.
-    async fn look(&self, after: Position) -> Result<FeedPage, StoreError> {
-        let bounds = PageBounds {
-            scan_max: 1,
-            ..PageBounds::default()
-        };
-        let query = FeedQuery {
-            after,
-            filter: Filter::default(),
-            bounds,
-        };
-        self.backend.read_feed(query).await
     }
 }
 

@@ -55,15 +55,15 @@ pub(super) async fn removed(
             if event.position > marker.position {
                 break;
             }
-            if event.position <= means.begin_after {
+            // It was never for this build.
+            if event.position <= build.begins_after {
                 continue;
             }
             bytes += event.payload.as_str().len();
             if left.len() == LEFT_MAX || bytes > LEFT_BYTES_MAX {
                 return Err(Trouble::NeedsRebuild);
             }
-            let is_before = event.position <= build.begins_after;
-            if !waits(&event) && !is_before && means.ledger.code.wants_event(&event) {
+            if !waits(&event) && means.ledger.code.wants_event(&event) {
                 left.push(event);
             }
         }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{Inline, invalid};
-use crate::store::checkpoint::{Checkpoint, CheckpointMismatch};
+use crate::store::checkpoint::Checkpoint;
 use crate::store::database::BoxError;
 use crate::store::derived::{At, Derivation, Step};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -170,41 +170,11 @@ fn verify(
 ) -> Result<(), StoreError> {
     let mismatch = |mismatch| {
         let kind = StoreErrorKind::CheckpointMismatch(mismatch);
-        Err(StoreError::new(kind, "catching up with inline projections"))
+        StoreError::new(kind, "catching up with inline projections")
     };
-    let Checkpoint {
-        position, event, ..
-    } = *checkpoint;
-    if checkpoint.store != store {
-        return mismatch(CheckpointMismatch::Store {
-            checkpoint: checkpoint.store,
-            found: store,
-        });
-    }
-    let Some(before) = position.get().checked_sub(1) else {
-        return Ok(());
-    };
-    let query = FeedQuery {
-        after: Position::new(before),
-        filter: Filter::default(),
-        bounds: PageBounds {
-            scan_max: 1,
-            ..Inline::PAGE
-        },
-    };
-    let page = read_feed(conn, names, &query)?;
-    match page.scanned {
-        Some(scanned) if scanned.event == event => Ok(()),
-        Some(scanned) => mismatch(CheckpointMismatch::Event {
-            position,
-            checkpoint: event,
-            found: scanned.event,
-        }),
-        None => mismatch(CheckpointMismatch::Ahead {
-            checkpoint: position,
-            head: page.head,
-        }),
-    }
+    checkpoint.is_of(store).map_err(mismatch)?;
+    let page = read_feed(conn, names, &FeedQuery::at(checkpoint.position))?;
+    page.confirms(checkpoint).map_err(mismatch)
 }
 
 /// The build to fill, made if there is none, and all that there are.
