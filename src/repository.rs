@@ -17,10 +17,12 @@ use crate::ids::{EventId, InvalidName, StreamId};
 use crate::store::{Store, StoreErrorKind, StreamPage};
 use crate::version::{Generation, Version};
 
+mod cache;
 mod conflict;
 mod error;
 mod save;
 
+pub(crate) use cache::Cache;
 pub use conflict::Conflict;
 pub(crate) use error::debug;
 pub use error::{LoadError, SaveError};

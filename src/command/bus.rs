@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Command, Decide, Dispatch};
 use crate::aggregate::Aggregate;
+use crate::repository::Cache;
 use crate::retry::{Backoff, RetryPolicy};
 use crate::store::Store;
 
 /// Dispatches commands on the aggregates of a store. Cloning it is cheap.
 ///
-/// It holds no state of any aggregate: many buses, in many processes, may work on one
-/// store.
+/// What it keeps of aggregates is never believed: many buses, in many processes, may work on
+/// one store.
 ///
 /// # Panics
 ///
@@ -24,10 +25,12 @@ pub struct CommandBus {
     store: Store,
     options: BusOptions,
     drawn: Arc<AtomicU64>,
+    /// The states of aggregates that were used last; none where none are kept.
+    cache: Option<Cache>,
 }
 
 /// How a bus tries again.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct BusOptions {
     /// How often a command is attempted, and how long it waits in between.
@@ -35,6 +38,21 @@ pub struct BusOptions {
     /// What the waiting is drawn from, so that a test waits alike every time. Default: a
     /// random number.
     pub seed: Option<u64>,
+    /// States of aggregates that the bus keeps, those used last, so that a command on one of
+    /// them reads nothing before it appends. What is kept is checked by the append, and where
+    /// nothing is appended, by a read of what has come since: many buses may work on one
+    /// store. It takes the memory of so many states. 0 keeps none. Default 1,024.
+    pub aggregates_cached_max: usize,
+}
+
+impl Default for BusOptions {
+    fn default() -> Self {
+        Self {
+            retry: RetryPolicy::default(),
+            seed: None,
+            aggregates_cached_max: 1_024,
+        }
+    }
 }
 
 impl CommandBus {
@@ -51,6 +69,7 @@ impl CommandBus {
             store,
             options,
             drawn: Arc::default(),
+            cache: Cache::new(options.aggregates_cached_max),
         }
     }
 
@@ -106,6 +125,10 @@ impl CommandBus {
         F: Fn(&A) -> Result<Vec<A::Event>, R> + Send + Sync + 'static,
     {
         self.dispatch(key, Decide::new(name.into(), decide))
+    }
+
+    pub(super) fn cache(&self) -> Option<Cache> {
+        self.cache.clone()
     }
 
     /// The waiting of one dispatch; each has its own.

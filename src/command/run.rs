@@ -19,7 +19,7 @@ use crate::conflict::{ConflictKind, ConflictReason};
 use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{CommandId, EventId, StreamId};
 use crate::payload::Payload;
-use crate::repository::{LoadError, Loaded, Repository, Since};
+use crate::repository::{Cache, LoadError, Loaded, Repository, Since};
 use crate::retry::{Backoff, GaveUp};
 use crate::store::{
     AppendError, AppendReceipt, Commit, CommitKey, Fingerprint, Receipt, Store, StoreError,
@@ -29,6 +29,7 @@ use crate::version::Version;
 
 mod answers;
 mod conflicts;
+mod send;
 
 type Answer<C> = Result<Outcome<<C as Command>::Aggregate>, DispatchError<C>>;
 type At<C> = Loaded<<C as Command>::Aggregate>;
@@ -44,6 +45,10 @@ pub(super) struct Run<C: Command> {
     fingerprint: Fingerprint,
     began: Instant,
     backoff: Backoff,
+    cache: Option<Cache>,
+    /// Whether the state at hand is from the cache: what is there now, the store was not
+    /// asked since the dispatch began.
+    unproven: bool,
     /// What the first attempt that lost was decided on, and what it decided.
     first: Option<First<C>>,
     /// What happened since then.
@@ -138,6 +143,8 @@ impl<C: Command> Run<C> {
             fingerprint,
             began: Instant::now(),
             backoff: bus.backoff(),
+            cache: bus.cache(),
+            unproven: false,
             repository: Repository::new(bus.store().clone()),
             command,
             on_conflict,
@@ -171,7 +178,14 @@ impl<C: Command> Run<C> {
         let mut at = self.start().await?;
         let mut step = Step::Decide(Decision::Appended);
         loop {
-            let (draft, rejected) = match self.draft(&at, step) {
+            let draft = self.draft(&at, step);
+            // What appends nothing holds for what is there now alone.
+            let appends = matches!(&draft, Ok(draft) if !draft.new_events.is_empty());
+            if self.unproven && !appends {
+                (at, step) = self.proven(at).await?;
+                continue;
+            }
+            let (draft, rejected) = match draft {
                 Err(DispatchError::Rejected(why)) => (Draft::nothing(&at), Some(why)),
                 draft => (draft?, None),
             };
@@ -183,8 +197,15 @@ impl<C: Command> Run<C> {
             };
             match (appended, rejected) {
                 (Appended::Landed(_), Some(why)) => return Err(DispatchError::Rejected(why)),
-                (Appended::Landed(receipt), None) => return Ok(self.landed(draft, &receipt)),
+                (Appended::Landed(receipt), None) => {
+                    return Ok(self.landed(at, draft, &receipt));
+                }
                 (Appended::Known(receipt), _) => return self.already(receipt).await,
+                // Nobody was raced with: it had just not been looked.
+                (Appended::Lost, _) if self.unproven => {
+                    (at, step) = self.proven(at).await?;
+                    continue;
+                }
                 (Appended::Lost, _) => {}
             }
             (at, step) = match self.lost(at, draft).await? {
@@ -334,91 +355,6 @@ impl<C: Command> Run<C> {
             position: None,
             replayed: false,
         }))
-    }
-
-    fn keyed(&self, at: &At<C>, events: Vec<NewEvent>) -> Commit {
-        Commit::new()
-            .append(self.stream.clone(), at.version, events)
-            .at_generation(at.generation)
-            .key(self.id.as_str(), self.fingerprint)
-    }
-
-    async fn commit(
-        &mut self,
-        at: &At<C>,
-        events: Vec<NewEvent>,
-        last: Option<EventId>,
-    ) -> Result<Appended, DispatchError<C>> {
-        self.send(self.keyed(at, events), (at.version, last)).await
-    }
-
-    /// Sends one commit until the store has answered it. An unknown outcome is never
-    /// decided again: the same commit, with the same ids and key, tells.
-    async fn send(
-        &mut self,
-        commit: Commit,
-        (at, last): (Version, Option<EventId>),
-    ) -> Result<Appended, DispatchError<C>> {
-        let mut unknown: Option<StoreError> = None;
-        loop {
-            let error = match self.store().commit(commit.clone()).await {
-                Ok(receipt) => return Ok(Appended::Landed(receipt)),
-                Err(AppendError::AlreadyCommitted { receipt, .. }) => {
-                    let Some(unknown) = unknown else {
-                        return Ok(Appended::Known(receipt));
-                    };
-                    return match self.is_own(&receipt, at, last).await {
-                        Ok(true) => Ok(Appended::Landed(receipt)),
-                        Ok(false) => Ok(Appended::Known(receipt)),
-                        Err(_) => Err(AppendError::Store(unknown).into()),
-                    };
-                }
-                Err(AppendError::Conflict(_) | AppendError::StreamClosed(_)) => {
-                    return Ok(Appended::Lost);
-                }
-                Err(AppendError::KeyReused { stream, key }) => {
-                    let command_id = key;
-                    return Err(DispatchError::CommandIdReused { stream, command_id });
-                }
-                Err(AppendError::Store(error)) => error,
-                Err(error) => return Err(error.into()),
-            };
-            let is_unknown = error.kind() == StoreErrorKind::Unknown;
-            if !is_unknown && !error.is_retryable() {
-                // Whoever asked last only knows that it was not this time.
-                return Err(AppendError::Store(unknown.unwrap_or(error)).into());
-            }
-            debug!(error = error.code(), "the store did not answer");
-            if let Err(gave_up) = self.pause().await {
-                let error = unknown.unwrap_or(error);
-                return Err(match (gave_up, error.kind()) {
-                    (GaveUp::Deadline, kind) if kind != StoreErrorKind::Unknown => {
-                        DispatchError::DeadlineExceeded {
-                            source: Some(error),
-                        }
-                    }
-                    _ => AppendError::Store(error).into(),
-                });
-            }
-            if is_unknown {
-                unknown = unknown.or(Some(error));
-            }
-        }
-    }
-
-    /// Whether a commit that is there is the one that was sent here, and not that of
-    /// another dispatch of the same id.
-    async fn is_own(
-        &self,
-        receipt: &Receipt,
-        at: Version,
-        last: Option<EventId>,
-    ) -> Result<bool, StoreError> {
-        match last {
-            Some(last) => Ok(self.store().find_event(&self.stream, last).await?.is_some()),
-            // Whoever decided on nothing at this version decided what was decided here.
-            None => Ok(receipt.position.is_none() && receipt.version() == at),
-        }
     }
 
     fn store(&self) -> &Store {

@@ -7,6 +7,7 @@
 )]
 
 mod bank;
+mod cached;
 mod dropped;
 mod ids;
 mod loads;

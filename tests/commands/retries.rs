@@ -15,6 +15,7 @@ fn options(attempts_max: u32) -> BusOptions {
     let mut options = BusOptions::default();
     options.retry.attempts_max = attempts_max;
     options.seed = Some(7);
+    options.aggregates_cached_max = 0;
     options
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use annalist::store::{Backend, CommitFound, CommitRequest, StreamPage, StreamQuery, Wrapper};
 use annalist::{
-    AppendError, CommandBus, EventId, Limits, Receipt, RecordedEvent, Store, StoreError,
-    StoreErrorKind, StreamId,
+    AppendError, BusOptions, CommandBus, EventId, Limits, Receipt, RecordedEvent, Store,
+    StoreError, StoreErrorKind, StreamId,
 };
 use futures_util::future::BoxFuture;
 
@@ -78,7 +78,10 @@ impl Staged {
     }
 
     pub(crate) fn bus(&self) -> CommandBus {
-        CommandBus::new(self.store.clone())
+        let mut options = BusOptions::default();
+        // Each step is to be met: a state that was kept spares some.
+        options.aggregates_cached_max = 0;
+        CommandBus::with(self.store.clone(), options)
     }
 
     /// What happens just before the next commit that nothing was said of yet.

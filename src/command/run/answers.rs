@@ -2,8 +2,10 @@
 
 use super::{
     Answer, Appended, At, Command, Commit, ConflictKind, ConflictReason, Decision, DispatchError,
-    Draft, InvalidDispatch, LoadError, Outcome, Receipt, RecordedEvent, Run, Seen, Since, Version,
+    Draft, InvalidDispatch, LoadError, Loaded, Outcome, Receipt, RecordedEvent, Run, Seen, Since,
+    Step, Version,
 };
+use crate::caught::{caught, let_go};
 use crate::command::Requires;
 use crate::store::StreamInfo;
 use crate::version::ExpectedVersion;
@@ -84,7 +86,10 @@ impl<C: Command> Run<C> {
             Seen::Token(token) => Some((token, self.info().await?)),
             _ => None,
         };
-        let at = self.load().await?;
+        let at = match self.options.seen {
+            Seen::Nothing => self.guess().await?,
+            _ => self.load().await?,
+        };
         self.require(&at)?;
         let stale = match (self.options.seen, proven) {
             (Seen::Exactly(version), _) if version > at.version => {
@@ -171,12 +176,61 @@ impl<C: Command> Run<C> {
         }
     }
 
-    pub(super) async fn load(&mut self) -> Result<At<C>, DispatchError<C>> {
-        loop {
-            match self.repository.load_stream(&self.stream).await {
-                Ok(at) => return Ok(at),
+    /// The state that was kept last, if it is one that the command may be decided on: the
+    /// append will tell whether it is that of now.
+    async fn guess(&mut self) -> Result<At<C>, DispatchError<C>> {
+        let kept = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.get(&self.stream));
+        match kept {
+            Some(at) if self.require(&at).is_ok() => {
+                self.unproven = true;
+                Ok(at)
+            }
+            _ => self.load().await,
+        }
+    }
+
+    /// What has become of a state that was kept, to decide on anew.
+    pub(super) async fn proven(&mut self, at: At<C>) -> Result<(At<C>, Step<C>), DispatchError<C>> {
+        self.unproven = false;
+        let now = loop {
+            match self.repository.catch_up(&at).await {
+                Ok(since) => break since.now,
                 Err(error) => self.pause_after(error).await?,
             }
+        };
+        self.keep(&now);
+        self.require(&now)?;
+        Ok((now, Step::Decide(Decision::Appended)))
+    }
+
+    /// The state as it is now, of which only what is new is read if one was kept.
+    pub(super) async fn load(&mut self) -> Result<At<C>, DispatchError<C>> {
+        let kept = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.get(&self.stream));
+        loop {
+            let loaded = match &kept {
+                Some(kept) => self.repository.catch_up(kept).await.map(|since| since.now),
+                None => self.repository.load_stream(&self.stream).await,
+            };
+            match loaded {
+                Ok(at) => {
+                    self.keep(&at);
+                    return Ok(at);
+                }
+                Err(error) => self.pause_after(error).await?,
+            }
+        }
+    }
+
+    /// Keeps a state for the next command.
+    pub(super) fn keep(&self, at: &At<C>) {
+        if let Some(cache) = &self.cache {
+            cache.keep(at.clone());
         }
     }
 
@@ -196,7 +250,24 @@ impl<C: Command> Run<C> {
         DispatchError::Invalid(InvalidDispatch::Version(error))
     }
 
-    pub(super) fn landed(&mut self, draft: Draft<C>, receipt: &Receipt) -> Outcome<C::Aggregate> {
+    pub(super) fn landed(
+        &mut self,
+        at: At<C>,
+        draft: Draft<C>,
+        receipt: &Receipt,
+    ) -> Outcome<C::Aggregate> {
+        if let Some(last) = draft.new_events.last().filter(|_| !receipt.replayed) {
+            // It has landed: a copy that panics is none of the caller's business.
+            let kept = caught(|| {
+                self.keep(&Loaded {
+                    state: draft.state.clone(),
+                    version: receipt.version(),
+                    last_event: Some(last.id),
+                    ..at
+                });
+            });
+            let_go(kept);
+        }
         Outcome {
             version: receipt.version(),
             position: receipt.position,

@@ -110,6 +110,7 @@ impl<C: Command> Run<C> {
                 Err(error) => self.pause_after(error).await?,
             }
         };
+        self.keep(&now);
         self.unseen_events.extend(self.repository.decode(&unseen)?);
         self.unseen.extend(unseen);
         self.first.get_or_insert_with(|| First {
