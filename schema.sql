@@ -188,6 +188,13 @@ CREATE TABLE annalist_parked (
     PRIMARY KEY (name, build, position)
 ) STRICT, WITHOUT ROWID;
 
+-- The events that a follower passes over in every build, since somebody said so.
+CREATE TABLE annalist_dropped (
+    name     TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (name, position)
+) STRICT, WITHOUT ROWID;
+
 -- What process managers know of each process: folded from the events that they have taken
 -- in, and written with the checkpoint.
 CREATE TABLE annalist_processes (

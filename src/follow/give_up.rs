@@ -48,7 +48,7 @@ pub async fn give_up(database: &Database, name: &str) -> Result<bool, FollowErro
             for build in &all {
                 build.remove(tx).await?;
             }
-            for table in ["annalist_processes", "annalist_replies"] {
+            for table in ["annalist_dropped", "annalist_processes", "annalist_replies"] {
                 let sql = format!("DELETE FROM {table} WHERE name = $1");
                 tx.execute(&sql, &[name.into()]).await?;
             }

@@ -295,8 +295,8 @@ impl Following {
         self.ask(name, Command::RetryParked(answer), answered).await
     }
 
-    /// Passes over an event that was put aside, for good: what waits behind it can be
-    /// tried again then.
+    /// Passes over an event that was put aside, for good, also when it is rebuilt: what
+    /// waits behind it can be tried again then.
     ///
     /// # Errors
     ///

@@ -36,6 +36,8 @@ pub(super) struct Lane {
     page: Option<Page>,
     /// The streams that wait behind an event that was put aside.
     pub(super) parked: BTreeSet<StreamId>,
+    /// Events that are passed over, since somebody said so.
+    pub(super) dropped: BTreeSet<Position>,
     /// An item that cannot be taken in together with others.
     poison: Option<Position>,
     /// When to go on after something went wrong.
@@ -78,6 +80,7 @@ impl Lane {
         ledger: &Ledger,
     ) -> Result<Self, Trouble> {
         let waiting = parked::streams(&ledger.database, &build).await;
+        let dropped = parked::dropped(&ledger.database, &ledger.code.name).await;
         let head = store.head().await?;
         let subscribe = store.subscribe(build.checkpoint).page_bounds(bounds);
         Ok(Self {
@@ -86,6 +89,7 @@ impl Lane {
             pages: subscribe.pages(),
             page: None,
             parked: waiting.map_err(unreadable)?,
+            dropped: dropped.map_err(unreadable)?,
             poison: None,
             rest: None,
             tries: None,
@@ -147,6 +151,7 @@ impl Lane {
         match item {
             // It was removed before this build began to read.
             FeedItem::Removed(marker) if marker.position <= self.build.began_at => false,
+            FeedItem::Event(event) if self.dropped.contains(&event.position) => false,
             item => self.code.wants(item),
         }
     }
@@ -233,7 +238,13 @@ impl Lane {
                     {
                         free.push(marker.stream.clone());
                     }
-                    removed(marker, (&self.build, &waiting), &self.store, means).await?
+                    removed(
+                        marker,
+                        (&self.build, &waiting, &self.dropped),
+                        &self.store,
+                        means,
+                    )
+                    .await?
                 }
             });
         }

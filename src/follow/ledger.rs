@@ -183,6 +183,22 @@ impl Ledger {
         taken.await.map_err(|error| trouble(error, at.get()))
     }
 
+    /// Passes over what was put aside, for good. False if it was not.
+    pub(crate) async fn drop_parked(
+        &self,
+        position: Position,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Trouble> {
+        let holds = self.holds(now);
+        self.transact(move |name, tx| {
+            Box::pin(async move {
+                holds.renew(name, tx).await?;
+                Ok(parked::drop_for_good(name, position, tx).await?)
+            })
+        })
+        .await
+    }
+
     /// Writes down that an event that was put aside could not be taken in once more.
     pub(crate) async fn still_parked(
         &self,

@@ -144,7 +144,7 @@ async fn read(
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// It was taken in, or is not wanted. False if there is none.
+/// It was taken in, or is not there any more. False if there is none.
 pub(super) async fn remove(
     build: &Build,
     position: Position,
@@ -157,6 +157,47 @@ pub(super) async fn remove(
         position.into(),
     ];
     Ok(tx.execute(sql, &params).await? > 0)
+}
+
+/// It is not wanted, in no build: it is passed over from now on. False if it was not put
+/// aside.
+pub(super) async fn drop_for_good(
+    name: &str,
+    position: Position,
+    tx: &mut Tx<'_>,
+) -> Result<bool, TxError> {
+    let params = [name.into(), position.into()];
+    let sql = "DELETE FROM annalist_parked WHERE name = $1 AND position = $2";
+    if tx.execute(sql, &params).await? == 0 {
+        return Ok(false);
+    }
+    let sql = "INSERT OR IGNORE INTO annalist_dropped (name, position) VALUES ($1, $2)";
+    tx.execute(sql, &params).await?;
+    Ok(true)
+}
+
+/// The events that are passed over.
+pub(super) async fn dropped(
+    database: &Database,
+    name: &str,
+) -> Result<BTreeSet<Position>, QueryError> {
+    let sql = format!(
+        "SELECT position FROM annalist_dropped WHERE name = $1 AND position > $2 \
+         ORDER BY position LIMIT {}",
+        Tx::ROWS_MAX
+    );
+    let read = |row: &SqlRow| u64::try_from(row.get("position")?.as_i64()?).ok();
+    let mut dropped = BTreeSet::new();
+    loop {
+        let after = dropped.last().copied().unwrap_or(Position::ZERO);
+        let params = [name.into(), after.into()];
+        let page = database.query(&sql, &params, read).await?;
+        let is_last = page.len() < Tx::ROWS_MAX;
+        dropped.extend(page.into_iter().flatten().map(Position::new));
+        if is_last {
+            return Ok(dropped);
+        }
+    }
 }
 
 /// It was tried once more.

@@ -231,8 +231,14 @@ async fn what_was_dropped_stops_nothing_when_more_of_its_stream_is_removed() {
     reach(&running, Frail::NAME, removed).await;
     let end = append(&bench.store, 2, 1).await;
     reach(&running, Frail::NAME, end).await;
-    // It is put aside once more, since what was left was taken in anew.
-    assert_eq!(parked(&running).await[0].position, Position::new(3));
+    assert!(parked(&running).await.is_empty());
+    // Nor is it met when all is made anew.
+    let rebuilt = running.rebuild(Frail::NAME, OldBuild::Drop).await;
+    rebuilt.expect("a new build");
+    assert!(parked(&running).await.is_empty());
+    let positions = bench.taken().await;
+    assert!(!positions.contains(&3), "{positions:?}");
+    assert!(positions.contains(&end.get()), "{positions:?}");
 }
 
 #[tokio::test]

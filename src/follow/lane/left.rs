@@ -12,6 +12,7 @@ use crate::follow::ledger::{Taken, Trouble};
 use crate::follow::parked::{self, Parked};
 use crate::ids::StreamId;
 use crate::store::{Build, RemovalMarker, Store};
+use crate::version::Position;
 
 /// Events that are left of a stream, and are taken in again at once. If more are, the
 /// build is made anew.
@@ -38,13 +39,13 @@ pub(super) async fn waiting(
 /// its positions rise.
 pub(super) async fn removed(
     marker: &RemovalMarker,
-    (build, waiting): (&Build, &[Parked]),
+    (build, waiting, dropped): (&Build, &[Parked], &BTreeSet<Position>),
     store: &Store,
     means: Means<'_>,
 ) -> Result<Taken, Trouble> {
     let waits = |event: &RecordedEvent| {
         let found = waiting.binary_search_by_key(&event.position, |waits| waits.position);
-        found.is_ok()
+        found.is_ok() || dropped.contains(&event.position)
     };
     let (mut left, mut bytes) = (Vec::new(), 0);
     // Who acts on events has acted on those that were removed, too.

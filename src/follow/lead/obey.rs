@@ -71,19 +71,13 @@ impl Lead {
                 };
                 return answer(self.retry_parked(lane).await, to);
             }
-            Command::DropParked(position, to) => {
-                let Some(lane) = &mut lanes.live else {
-                    let _ = to.send(Err("there is no build to drop it of".to_owned()));
-                    return Ok(());
-                };
-                match self.drop_parked(lane, position).await {
-                    Ok(false) => {
-                        let nothing = format!("nothing at position {position} was put aside");
-                        let _ = to.send(Err(nothing));
-                    }
-                    dropped => return answer(dropped.map(drop), to),
+            Command::DropParked(position, to) => match self.drop_parked(lanes, position).await {
+                Ok(false) => {
+                    let nothing = format!("nothing at position {position} was put aside");
+                    let _ = to.send(Err(nothing));
                 }
-            }
+                dropped => return answer(dropped.map(drop), to),
+            },
             // Met where it is received.
             Command::Stop => {}
         }
@@ -105,13 +99,17 @@ impl Lead {
     }
 
     /// Drops one event that was put aside. False if there is none.
-    async fn drop_parked(&self, lane: &mut Lane, position: Position) -> Result<bool, Trouble> {
+    async fn drop_parked(&self, lanes: &mut Lanes, position: Position) -> Result<bool, Trouble> {
         let now = self.options.clock.now();
-        let dropped = self.ledger.unpark(&lane.build, position, None, now).await?;
-        lane.parked = parked::streams(&self.ledger.database, &lane.build)
-            .await
-            .map_err(unreadable)?;
-        Ok(dropped)
+        if !self.ledger.drop_parked(position, now).await? {
+            return Ok(false);
+        }
+        for lane in [&mut lanes.live, &mut lanes.beside].into_iter().flatten() {
+            lane.dropped.insert(position);
+            let waiting = parked::streams(&self.ledger.database, &lane.build).await;
+            lane.parked = waiting.map_err(unreadable)?;
+        }
+        Ok(true)
     }
 
     /// Tries what was put aside once more, each stream in its order until one fails.

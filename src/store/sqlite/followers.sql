@@ -43,6 +43,13 @@ CREATE TABLE IF NOT EXISTS annalist_parked (
     PRIMARY KEY (name, build, position)
 ) STRICT, WITHOUT ROWID;
 
+-- The events that a follower passes over in every build, since somebody said so.
+CREATE TABLE IF NOT EXISTS annalist_dropped (
+    name     TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (name, position)
+) STRICT, WITHOUT ROWID;
+
 -- What process managers know of each process: folded from the events that they have taken
 -- in, and written with the checkpoint.
 CREATE TABLE IF NOT EXISTS annalist_processes (
