@@ -290,6 +290,14 @@ pub trait Command: Serialize + Send + Sync + Sized + 'static {
         false
     }
 
+    /// The stable name of a rejection, for who acts on it without its type: a client, a log,
+    /// or the HTTP status that it is told under. Default: `rejected`.
+    #[must_use]
+    fn rejection_code(rejection: &Self::Rejection) -> &'static str {
+        let _ = rejection;
+        "rejected"
+    }
+
     /// The name of this one: a closure's is its own.
     #[doc(hidden)]
     fn name(&self) -> &str {

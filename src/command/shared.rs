@@ -25,6 +25,10 @@ impl<C: Command> Command for Arc<C> {
         self.as_ref().clashes_with(unseen)
     }
 
+    fn rejection_code(rejection: &C::Rejection) -> &'static str {
+        C::rejection_code(rejection)
+    }
+
     fn name(&self) -> &str {
         self.as_ref().name()
     }

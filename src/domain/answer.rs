@@ -102,6 +102,9 @@ pub struct AnyDispatchError {
     /// Why the domain says no, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<String>,
+    /// The stable name of that, as [`Command::rejection_code`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejection_code: Option<String>,
     /// Which invariant would be broken, or is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation: Option<String>,
@@ -129,10 +132,13 @@ impl AnyDispatchError {
             Telling::WithoutPayloads => conflict.report(),
             Telling::InFull => conflict.report_in_full(),
         });
-        let (rejection, violation) = match error {
-            DispatchError::Rejected(why) => (Some(chain(why)), None),
-            DispatchError::InvariantViolated { source, .. } => (None, Some(source.to_string())),
-            _ => (None, None),
+        let rejection = match error {
+            DispatchError::Rejected(why) => Some(why),
+            _ => None,
+        };
+        let violation = match error {
+            DispatchError::InvariantViolated { source, .. } => Some(source.to_string()),
+            _ => None,
         };
         Self {
             code: error.code().to_owned(),
@@ -140,11 +146,17 @@ impl AnyDispatchError {
             is_retryable: error.is_retryable(),
             command,
             stream,
-            rejection,
+            rejection: rejection.map(|why| chain(why)),
+            rejection_code: rejection.map(|why| named::<C>(why).to_owned()),
             violation,
             conflict: report.map(Box::new),
         }
     }
+}
+
+/// User code names it: what it does wrong must not hide the rejection.
+fn named<C: Command>(rejection: &C::Rejection) -> &'static str {
+    caught(|| C::rejection_code(rejection)).unwrap_or("rejected")
 }
 
 impl fmt::Display for AnyDispatchError {

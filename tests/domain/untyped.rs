@@ -86,6 +86,12 @@ async fn every_refusal_is_plain_data() {
     );
     assert_eq!(overdrawn.to_string(), "rejected: only 500 cents are left");
     assert_eq!(overdrawn.command, "withdraw");
+    assert_eq!(overdrawn.rejection_code.as_deref(), Some("overdrawn"));
+    let all = r#"{"cents":500}"#;
+    sent(&bus, "withdraw", all).await.expect("an outcome");
+    let empty = sent(&bus, "withdraw", all).await.expect_err("rejected");
+    assert_eq!(empty.rejection_code.as_deref(), Some("rejected"));
+    let bus = rich().await;
 
     let forced = r#"{"cents":700,"force":true}"#;
     let broken = sent(&bus, "withdraw", forced).await.expect_err("broken");
