@@ -94,7 +94,8 @@
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
 //! | [`reaction`] | what is done upon what happens: [`Reaction`](reaction::Reaction), [`ProcessManager`](reaction::ProcessManager) (feature `sqlite`) |
 //! | [`domain`] | the one registry: aggregates and commands that come as text, projections, reactions: [`Domain`], [`AnyCommand`] |
-//! | | **for people and tests** |
+//! | | **for clients, people and tests** |
+//! | `http` | version tokens as `ETag`, preconditions, problem details, on the types of the crate `http` (feature `http`) |
 //! | `tool` | the command line `annalist` as a library, for a [`Domain`] of your own (feature `tool`) |
 //! | `testkit` | given/when/then for commands, the laws of what a command declares and a hunt for what breaks them, every race of a few commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
 //!
@@ -104,6 +105,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | [`Store::open`]: the durable store in one file, SQLite built in |
 //! | `testkit` | no | `annalist::testkit`: scenarios, laws of what commands declare, every schedule of a race |
+//! | `http` | no | `annalist::http`: preconditions and problem details for any web framework |
 //! | `tool` | no | the command line `annalist`, and `annalist::tool` |
 
 mod aggregate;
@@ -116,6 +118,8 @@ pub mod domain;
 mod event;
 #[cfg(feature = "sqlite")]
 pub mod follow;
+#[cfg(feature = "http")]
+pub mod http;
 mod ids;
 mod payload;
 #[cfg(feature = "sqlite")]

@@ -122,7 +122,7 @@ pub(crate) fn draw_key() -> [u8; 32] {
 /// which any header or URL takes as they are.
 ///
 /// It cannot be compared with `==`, which would tell a forger by its timing how much he
-/// guessed; see [`TokenKey::matches`].
+/// guessed; see [`TokenKey::matches`] and [`is_same_as`](Self::is_same_as).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VersionToken([u8; Self::BYTES]);
@@ -130,6 +130,14 @@ pub struct VersionToken([u8; Self::BYTES]);
 impl VersionToken {
     /// 128 bits: half of the digest, the least that RFC 2104 recommends.
     const BYTES: usize = 16;
+
+    /// Whether both are the same token. Takes the same time whether they are or not, so that
+    /// nobody learns from it how much of one he guessed.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let differing = u128::from_be_bytes(self.0) ^ u128::from_be_bytes(other.0);
+        std::hint::black_box(differing) == 0
+    }
 }
 
 impl fmt::Display for VersionToken {
@@ -236,7 +244,7 @@ mod tests {
             },
         ];
         let token = key(7).mint(&seen);
-        assert!(key(7).matches(&token, &seen));
+        assert!(key(7).matches(&token, &seen) && token.is_same_as(&key(7).mint(&seen)));
         assert!(!key(8).matches(&token, &seen));
         for other in others {
             assert!(!key(7).matches(&token, &other), "{other:?}");
@@ -261,7 +269,8 @@ mod tests {
             .map(|byte| TokenKey::from_bytes([byte; 32]).mint(&seen).0);
         let mut tried = HashSet::new();
         for bytes in guessed.chain(flipped).chain(foreign).chain(stolen) {
-            assert!(!key.matches(&VersionToken(bytes), &seen));
+            let forged = VersionToken(bytes);
+            assert!(!key.matches(&forged, &seen) && !forged.is_same_as(&genuine));
             tried.insert(bytes);
         }
         assert_eq!(tried.len(), 20_383);

@@ -28,6 +28,7 @@ const ROOMS: &[&str] = &[
     "command",
     "reaction",
     "domain",
+    "http",
     "tool",
     "testkit",
 ];

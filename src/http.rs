@@ -1,0 +1,31 @@
+//! What HTTP has words for: a version token is a strong `ETag`, an expectation is a
+//! precondition, and what went wrong is a problem.
+//!
+//! For whoever serves aggregates over HTTP, by whatever framework: all of it is plain
+//! functions on the types of the crate [`http`](::http). Nothing here reads a store, sends
+//! a command, or waits.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`EntityTag`] | a version token as `ETag`, and the tags that a client sends back |
+//! | [`Preconditions`] | `If-Match` and `If-None-Match`, as one pure function |
+//! | [`MalformedHeader`] | a header that cannot be read, and where |
+//!
+//! # What is ignored on purpose
+//!
+//! `If-Modified-Since` and `If-Unmodified-Since`: a resource without a modification date
+//! must ignore them ([RFC 9110, 13.1.3][ims] and [13.1.4][ius]), and a version is not a
+//! date: two changes within one second would be one. `Range`, and with it `If-Range`: a
+//! server may always answer the whole ([14.2][range]).
+//!
+//! [ims]: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
+//! [ius]: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.4
+//! [range]: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+
+mod etag;
+mod malformed;
+mod preconditions;
+
+pub use etag::EntityTag;
+pub use malformed::MalformedHeader;
+pub use preconditions::{Checked, Expecting, PreconditionField, Preconditions};
