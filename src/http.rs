@@ -9,6 +9,9 @@
 //! |---|---|
 //! | [`EntityTag`] | a version token as `ETag`, and the tags that a client sends back |
 //! | [`Preconditions`] | `If-Match` and `If-None-Match`, as one pure function |
+//! | [`Problem`] | what went wrong, as RFC 9457 has it, and under which status |
+//! | [`Statuses`] | the statuses that an application chooses for its rejections |
+//! | [`IdempotencyKey`] | the name of a request that is done once |
 //! | [`MalformedHeader`] | a header that cannot be read, and where |
 //!
 //! # What is ignored on purpose
@@ -23,9 +26,13 @@
 //! [range]: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
 
 mod etag;
+mod idempotency;
 mod malformed;
 mod preconditions;
+mod problem;
 
 pub use etag::EntityTag;
+pub use idempotency::{IdempotencyKey, IdempotencyRefusal};
 pub use malformed::MalformedHeader;
 pub use preconditions::{Checked, Expecting, PreconditionField, Preconditions};
+pub use problem::{Problem, Statuses};

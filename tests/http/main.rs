@@ -1,3 +1,8 @@
-//! What HTTP is told: preconditions row by row, and problems as the texts that they are.
+//! What HTTP is told: preconditions row by row, problems as the texts that they are, and keys
+//! of requests.
 
+mod bank;
+mod failures;
+mod keys;
 mod preconditions;
+mod problems;
