@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use super::answer::{AnyDispatchError, AnyOutcome, Telling};
 use super::error::DomainError;
@@ -177,10 +178,33 @@ impl<C: Command + DeserializeOwned> Kind for OfCommand<C> {
         let command = caught(|| serde_json::from_slice::<C>(json))?;
         let malformed = |source| DomainError::Malformed {
             command: C::NAME,
+            field: field_of::<C>(json),
             source,
         };
         command.map(AnyCommand::new).map_err(malformed)
     }
+}
+
+/// Which field of a JSON it is that does not fit, as a JSON Pointer (RFC 6901); none where it
+/// is the whole. Read a second time for it, so that what fits is read without.
+fn field_of<C: DeserializeOwned>(json: &[u8]) -> Option<String> {
+    let read = || {
+        let mut json = serde_json::Deserializer::from_slice(json);
+        serde_path_to_error::deserialize::<_, C>(&mut json).err()
+    };
+    let error = caught(read).ok().flatten()?;
+    let mut field = String::new();
+    for segment in error.path() {
+        let name = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.clone(),
+            Segment::Enum { variant } => variant.clone(),
+            Segment::Unknown => break,
+        };
+        field.push('/');
+        field.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    }
+    (!field.is_empty()).then_some(field)
 }
 
 /// A command, as far as it can be sent.

@@ -103,6 +103,8 @@ pub enum DomainError {
     Malformed {
         /// The command.
         command: &'static str,
+        /// Which field does not fit, as a JSON Pointer (RFC 6901); none where it is the whole.
+        field: Option<String>,
         /// What does not fit, by line and column. It may quote the value.
         source: serde_json::Error,
     },

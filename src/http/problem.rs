@@ -101,7 +101,8 @@ pub struct Problem {
     /// The `ETag` of what is there now, as `If-Match` takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_etag: Option<String>,
-    /// Where in the request it is, where that can be told: a path into its JSON body.
+    /// Where in the request it is, where that can be told: a JSON Pointer (RFC 6901) into
+    /// its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// What the client has not seen. It holds payloads and the state only if the dispatch was

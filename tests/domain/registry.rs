@@ -1,5 +1,6 @@
 //! What may be registered, and what is decoded.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use annalist::{Aggregate, Command, Domain, DomainError, Policy, Requires, Store};
@@ -103,6 +104,35 @@ fn a_domain_tells_what_it_knows() {
     assert_eq!(Vec::from_iter(known), expected);
     let shown = format!("{domain:?}");
     assert!(shown.contains("withdraw"), "{shown}");
+}
+
+#[test]
+fn the_field_that_does_not_fit_is_told_as_a_json_pointer() {
+    #[derive(Serialize, Deserialize)]
+    struct DepositAll {
+        coins: Vec<BTreeMap<String, i64>>,
+    }
+
+    impl Command for DepositAll {
+        type Aggregate = Account;
+        type Rejection = Infallible;
+        const NAME: &'static str = "deposit_all";
+
+        fn decide(&self, _: &Account) -> Result<Vec<AccountEvent>, Infallible> {
+            let cents = self.coins.iter().flat_map(BTreeMap::values).sum();
+            Ok(vec![AccountEvent::Deposited { cents }])
+        }
+    }
+
+    let domain = Domain::new().command::<DepositAll>();
+    let field = |json: &str| match domain.decode("deposit_all", json) {
+        Err(DomainError::Malformed { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    let second = r#"{ "coins": [{}, { "a/b~": "5" }] }"#;
+    assert_eq!(field(second).as_deref(), Some("/coins/1/a~1b~0"));
+    assert_eq!(field(r#"{ "coins": 5 }"#).as_deref(), Some("/coins"));
+    assert_eq!(field("{}"), None, "it is the whole that lacks something");
 }
 
 #[test]

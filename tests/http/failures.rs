@@ -33,7 +33,8 @@ async fn what_cannot_be_decoded_or_loaded_is_told() {
       "status": 400,
       "detail": "the JSON is no command withdraw: invalid type: string \"5\", expected i64 at line 1 column 12",
       "code": "malformed_command",
-      "retry_helps": false
+      "retry_helps": false,
+      "field": "/cents"
     }
     "#);
     let store = rich().await.store().clone();

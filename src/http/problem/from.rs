@@ -139,7 +139,12 @@ impl From<&LoadError> for Problem {
 
 impl From<&DomainError> for Problem {
     fn from(error: &DomainError) -> Self {
+        let field = match error {
+            DomainError::Malformed { field, .. } => field.clone(),
+            _ => None,
+        };
         Self {
+            field,
             retry_helps: error.is_retryable(),
             ..Self::new(error.code(), || chain(error))
         }
