@@ -2,8 +2,8 @@
 //! precondition, and what went wrong is a problem.
 //!
 //! For whoever serves aggregates over HTTP, by whatever framework: all of it is plain
-//! functions on the types of the crate [`http`](::http). Nothing here reads a store, sends
-//! a command, or waits.
+//! functions on the types of the crate `http`. Nothing here reads a store, sends
+//! a command, or waits, but for the routes in `axum`, which put it together.
 //!
 //! | room | what it is for |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | [`Statuses`] | the statuses that an application chooses for its rejections |
 //! | [`IdempotencyKey`] | the name of a request that is done once |
 //! | [`MalformedHeader`] | a header that cannot be read, and where |
+//! | `axum` | routes for the aggregates of a domain (feature `axum`) |
 //!
 //! # What is ignored on purpose
 //!
@@ -25,6 +26,8 @@
 //! [ius]: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.4
 //! [range]: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
 
+#[cfg(feature = "axum")]
+pub mod axum;
 mod etag;
 mod idempotency;
 mod malformed;

@@ -95,7 +95,7 @@
 //! | [`reaction`] | what is done upon what happens: [`Reaction`](reaction::Reaction), [`ProcessManager`](reaction::ProcessManager) (feature `sqlite`) |
 //! | [`domain`] | the one registry: aggregates and commands that come as text, projections, reactions: [`Domain`], [`AnyCommand`] |
 //! | | **for clients, people and tests** |
-//! | `http` | version tokens as `ETag`, preconditions, problem details, on the types of the crate `http` (feature `http`) |
+//! | `http` | version tokens as `ETag`, preconditions, problem details, on the types of the crate `http` (feature `http`); routes for axum (feature `axum`) |
 //! | `tool` | the command line `annalist` as a library, for a [`Domain`] of your own (feature `tool`) |
 //! | `testkit` | given/when/then for commands, the laws of what a command declares and a hunt for what breaks them, every race of a few commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
 //!
@@ -106,6 +106,7 @@
 //! | `sqlite` | yes | [`Store::open`]: the durable store in one file, SQLite built in |
 //! | `testkit` | no | `annalist::testkit`: scenarios, laws of what commands declare, every schedule of a race |
 //! | `http` | no | `annalist::http`: preconditions and problem details for any web framework |
+//! | `axum` | no | `annalist::http::axum`: routes for the aggregates of a domain |
 //! | `tool` | no | the command line `annalist`, and `annalist::tool` |
 
 mod aggregate;

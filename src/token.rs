@@ -131,6 +131,10 @@ impl VersionToken {
     /// 128 bits: half of the digest, the least that RFC 2104 recommends.
     const BYTES: usize = 16;
 
+    /// No state's: to have made one up that is some state's is as likely as to guess it.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for the routes"))]
+    pub(crate) const OF_NOTHING: Self = Self([0; Self::BYTES]);
+
     /// Whether both are the same token. Takes the same time whether they are or not, so that
     /// nobody learns from it how much of one he guessed.
     #[must_use]

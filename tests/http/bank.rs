@@ -1,9 +1,6 @@
-//! A small bank as a client meets it, and an account with two deposits.
+//! A small bank, for the problems and the routes.
 
-use annalist::{
-    Aggregate, AnyDispatch, AnyDispatchError, Command, CommandBus, Domain, OnConflict, Requires,
-    Store, Violation, ensure,
-};
+use annalist::{Aggregate, Command, Domain, OnConflict, Requires, Violation, ensure};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -102,27 +99,4 @@ impl Command for Withdraw {
 pub(crate) fn domain() -> Domain {
     let domain = Domain::new().command::<Deposit>().command::<Withdraw>();
     domain.command::<Open>().checked().expect("a domain")
-}
-
-pub(crate) fn asked(bus: &CommandBus, key: &str, name: &str, json: &str) -> AnyDispatch {
-    let command = domain().decode(name, json).expect("a command");
-    bus.dispatch_any(key, command)
-}
-
-pub(crate) async fn refused(
-    bus: &CommandBus,
-    key: &str,
-    name: &str,
-    json: &str,
-) -> AnyDispatchError {
-    asked(bus, key, name, json).await.expect_err("a refusal")
-}
-
-/// A bus with 500 cents on account 1, in two deposits.
-pub(crate) async fn rich() -> CommandBus {
-    let bus = CommandBus::new(Store::memory());
-    for json in [r#"{"cents":200}"#, r#"{"cents":300}"#] {
-        asked(&bus, "1", "deposit", json).await.expect("a deposit");
-    }
-    bus
 }

@@ -7,7 +7,8 @@ use annalist::{
     StoreErrorKind, Version,
 };
 
-use crate::bank::{Account, domain, refused, rich};
+use crate::asked::{refused, rich};
+use crate::bank::{Account, domain};
 use crate::problems::told;
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use annalist::http::{
 use annalist::{EventId, Version};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::bank::{asked, refused, rich};
+use crate::asked::{asked, refused, rich};
 
 /// The answer as it goes out, without what differs from run to run.
 pub(crate) fn told(problem: &Problem) -> String {

@@ -3,8 +3,10 @@
 use uuid::Uuid;
 
 use super::Store;
+use crate::ids::{EventId, StreamId};
 use crate::store::backend::StreamInfo;
 use crate::token::{TokenKey, TokenSubject, VersionToken};
+use crate::version::{Generation, Version};
 
 impl Store {
     /// The store's id, for as long as it exists; a backup has the same.
@@ -27,6 +29,25 @@ impl Store {
     pub fn token(&self, info: &StreamInfo) -> Option<VersionToken> {
         let subject = self.subject(info)?;
         Some(self.identity.token_key.mint(&subject))
+    }
+
+    /// The version token of an aggregate as it was loaded, which is that of its stream if that
+    /// has not moved on; none of one that was never written or is deleted.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for the routes"))]
+    pub(crate) fn token_of(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        generation: Generation,
+        last_event: Option<EventId>,
+    ) -> Option<VersionToken> {
+        Some(self.identity.token_key.mint(&TokenSubject {
+            store: self.identity.id,
+            stream,
+            version,
+            generation,
+            last_event: last_event?,
+        }))
     }
 
     /// Whether a token was minted for a stream as it is. Takes the same time for every

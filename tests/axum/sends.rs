@@ -1,0 +1,230 @@
+//! Sending commands: preconditions, conflicts, keys, and what is refused.
+
+use annalist::http::Preconditions;
+use annalist::http::Statuses;
+use annalist::http::axum::{ConflictDetail, IdempotencyKeys, RouteOptions};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::client::Client;
+
+async fn rich() -> Client {
+    Client::rich(RouteOptions::default()).await
+}
+
+const FIVE: &str = r#"{"cents":5}"#;
+
+#[tokio::test]
+async fn what_is_created_is_201_and_what_is_changed_is_200() {
+    let client = Client::new(RouteOptions::default());
+    let opened = client
+        .send("POST /accounts/7/open\nif-none-match: *", FIVE)
+        .await;
+    assert_eq!(
+        (opened.status, opened.header("location")),
+        (201, Some("/accounts/7"))
+    );
+    assert_eq!(opened.body["state"], json!({ "balance": 5 }));
+    let now = client.get("/accounts/7").await;
+    assert_eq!(now.etag(), opened.etag());
+
+    let request = format!("POST /accounts/7/withdraw\nif-match: {}", now.etag());
+    let changed = client.send(&request, FIVE).await;
+    assert_eq!((changed.status, changed.header("location")), (200, None));
+    assert_eq!(client.get("/accounts/7").await.etag(), changed.etag());
+    let events = json!([{ "event_type": "Withdrawn", "payload": { "cents": 5 } }]);
+    assert_eq!(changed.body["events"], events);
+}
+
+#[tokio::test]
+async fn a_stale_client_is_told_412_and_what_it_has_not_seen() {
+    let client = rich().await;
+    let seen = client.get("/accounts/1?version=1").await;
+    let request = format!("POST /accounts/1/deposit\nif-match: {}", seen.etag());
+    let stale = client.send(&request, FIVE).await;
+    assert_eq!(stale.code(), (412, "precondition_failed"));
+    let now = client.get("/accounts/1").await;
+    assert_eq!(stale.body["current_etag"], now.etag());
+    assert_eq!(stale.body["conflict"]["actual"], 2);
+    assert!(stale.body["conflict"].get("state").is_none());
+    assert_eq!(now.body["version"], 2, "nothing was written");
+
+    // With the tag that it was told it goes on.
+    let tag = stale.body["current_etag"].as_str().expect("a tag");
+    let again = client
+        .send(&format!("POST /accounts/1/deposit\nif-match: {tag}"), FIVE)
+        .await;
+    assert_eq!(again.status, 200);
+
+    for header in ["if-match: \"x\"", "if-match: W/\"x\"", "if-none-match: *"] {
+        let failed = client
+            .send(&format!("POST /accounts/1/deposit\n{header}"), FIVE)
+            .await;
+        assert_eq!(failed.code(), (412, "precondition_failed"), "{header}");
+        assert!(failed.body["conflict"].is_object(), "{header}");
+    }
+    let absent = client
+        .send("POST /accounts/9/withdraw\nif-match: *", FIVE)
+        .await;
+    assert_eq!(absent.code(), (412, "precondition_failed"));
+}
+
+#[tokio::test]
+async fn payloads_are_told_where_the_routes_say_so() {
+    let mut options = RouteOptions::default();
+    options.conflicts = ConflictDetail::InFull;
+    let client = Client::rich(options).await;
+    let stale = client
+        .send("POST /accounts/1/deposit\nif-none-match: *", FIVE)
+        .await;
+    let conflict = &stale.body["conflict"];
+    assert_eq!(conflict["unseen"][0]["payload"], json!({ "cents": 200 }));
+    assert_eq!(conflict["state"], json!({ "balance": 500 }));
+}
+
+#[tokio::test]
+async fn a_precondition_can_be_required() {
+    let mut options = RouteOptions::default();
+    options.preconditions = Preconditions::Required;
+    let client = Client::rich(options).await;
+    let bare = client.send("POST /accounts/1/deposit", FIVE).await;
+    assert_eq!(bare.code(), (428, "precondition_required"));
+    let tag = bare.body["current_etag"].as_str().expect("a tag");
+    let told = client
+        .send(&format!("POST /accounts/1/deposit\nif-match: {tag}"), FIVE)
+        .await;
+    assert_eq!(told.status, 200);
+    assert_eq!(client.get("/accounts/1").await.status, 200);
+}
+
+/// Of many that have seen the same, one is done and each other is told 412.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_that_have_seen_the_same_is_done() {
+    let client = rich().await;
+    let tag = client.get("/accounts/1").await.etag().to_owned();
+    let request = format!("POST /accounts/1/deposit\nif-match: {tag}");
+    let sent = (0..20).map(|_| client.send(&request, FIVE));
+    let replies = futures_util::future::join_all(sent).await;
+    let count = |status| {
+        replies
+            .iter()
+            .filter(|reply| reply.status == status)
+            .count()
+    };
+    assert_eq!((count(200), count(412)), (1, 19), "{replies:?}");
+    assert_eq!(
+        client.get("/accounts/1").await.body["state"]["balance"],
+        505
+    );
+}
+
+#[tokio::test]
+async fn a_request_is_done_once_under_its_key() {
+    let client = rich().await;
+    let tag = client.get("/accounts/1").await.etag().to_owned();
+    let request =
+        format!("POST /accounts/1/deposit\nif-match: {tag}\nidempotency-key: \"a\"\n@ann");
+    let first = client.send(&request, FIVE).await;
+    assert_eq!(first.status, 200);
+    // It is found before its precondition is looked at, which it has made false itself.
+    let again = client.send(&request, FIVE).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(again.etag(), first.etag());
+    let bare = request.replace("\"a\"", "a");
+    assert_eq!(client.send(&bare, FIVE).await.body, first.body);
+    client.send("POST /accounts/1/deposit", FIVE).await;
+    let later = client.send(&request, FIVE).await;
+    assert_eq!((&later.body, later.header("etag")), (&first.body, None));
+
+    let other = client.send(&request, r#"{"cents":6}"#).await;
+    assert_eq!(other.code(), (422, "idempotency_key_reused"));
+    let bob = client.send(&request.replace("@ann", "@bob"), FIVE).await;
+    assert_eq!(bob.status, 412, "another principal's key is another key");
+    assert_eq!(
+        client.get("/accounts/1").await.body["state"]["balance"],
+        510
+    );
+
+    let open = "POST /accounts/8/open\nif-none-match: *\nidempotency-key: b";
+    let first = client.send(open, FIVE).await;
+    let again = client.send(open, FIVE).await;
+    assert_eq!((first.status, &first.body), (201, &again.body));
+    assert_eq!(
+        (again.status, again.header("location")),
+        (201, first.header("location"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_at_once_under_one_key_write_once_and_are_answered_alike() {
+    let client = rich().await;
+    let request = "POST /accounts/1/deposit\nidempotency-key: a";
+    let sent = (0..10).map(|_| client.send(request, FIVE));
+    let replies = futures_util::future::join_all(sent).await;
+    for reply in &replies {
+        assert_eq!((reply.status, &reply.body), (200, &replies[0].body));
+    }
+    assert_eq!(
+        client.get("/accounts/1").await.body["state"]["balance"],
+        505
+    );
+}
+
+#[tokio::test]
+async fn a_key_can_be_required_and_must_be_one() {
+    let mut options = RouteOptions::default();
+    options.idempotency_keys = IdempotencyKeys::Required;
+    let client = Client::rich(options).await;
+    let bare = client.send("POST /accounts/1/deposit", FIVE).await;
+    assert_eq!(bare.code(), (400, "idempotency_key_missing"));
+    let odd = client
+        .send("POST /accounts/1/deposit\nidempotency-key: a,b", FIVE)
+        .await;
+    assert_eq!(odd.code(), (400, "malformed_header"));
+}
+
+#[tokio::test]
+async fn a_rejection_is_422_or_as_the_routes_say() {
+    let much = r#"{"cents":900}"#;
+    let refused = rich().await.send("POST /accounts/1/withdraw", much).await;
+    assert_eq!(refused.code(), (422, "rejected"));
+    assert_eq!(refused.body["rejection"], "overdrawn");
+    let mut options = RouteOptions::default();
+    options.statuses = Statuses::new().rejection("overdrawn", StatusCode::PAYMENT_REQUIRED);
+    let client = Client::rich(options).await;
+    assert_eq!(
+        client.send("POST /accounts/1/withdraw", much).await.status,
+        402
+    );
+    let absent = client.send("POST /accounts/2/withdraw", FIVE).await;
+    assert_eq!(absent.code(), (404, "not_found"));
+    let there = client.send("POST /accounts/1/open", FIVE).await;
+    assert_eq!(there.code(), (409, "already_exists"));
+    let panicked = client
+        .send("POST /accounts/1/deposit", r#"{"cents":666}"#)
+        .await;
+    assert_eq!(panicked.code(), (500, "panicked"));
+    assert!(!panicked.body.to_string().contains("4111"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_fit_says_where() {
+    let mut options = RouteOptions::default();
+    options.body_bytes_max = 40;
+    let client = Client::rich(options).await;
+    let send = |body: &'static str| client.send("POST /accounts/1/withdraw", body);
+    let odd = send(r#"{"cents":"5"}"#).await;
+    assert_eq!(odd.code(), (400, "malformed_command"));
+    assert_eq!(odd.body["field"], "/cents");
+    assert_eq!(send("").await.code(), (400, "malformed_command"));
+    assert_eq!(send("{").await.code(), (400, "malformed_command"));
+    let long = send(r#"{"cents":5                                 }"#).await;
+    assert_eq!(long.code(), (413, "body_too_large"));
+    let text = "POST /accounts/1/withdraw\ncontent-type: text/plain";
+    let text = client.send(text, FIVE).await;
+    assert_eq!(text.code(), (415, "unsupported_media_type"));
+    let unknown = client.send("POST /accounts/1/withdrow", FIVE).await;
+    assert_eq!(unknown.code(), (404, "unknown_command"));
+    let typed = "POST /accounts/1/withdraw\ncontent-type: application/vnd.bank+json; charset=utf-8";
+    assert_eq!(client.send(typed, FIVE).await.status, 200);
+}
