@@ -4,4 +4,5 @@
 mod bank;
 mod client;
 mod looks;
+mod races;
 mod sends;
