@@ -23,7 +23,8 @@ pub struct Conflict<A: Aggregate> {
     pub stream: StreamId,
     /// When it was noticed.
     pub kind: ConflictKind,
-    /// The version that the writer acted on; none where only a token said what it was.
+    /// The version that the writer acted on; none where only a token said what it was, and it
+    /// is none of the last [`UNSEEN_MAX`](ConflictReport::UNSEEN_MAX).
     pub expected: Option<Version>,
     /// The state at that version; none where it is not known any more.
     pub base: Option<A>,

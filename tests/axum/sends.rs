@@ -45,8 +45,14 @@ async fn a_stale_client_is_told_412_and_what_it_has_not_seen() {
     assert_eq!(stale.code(), (412, "precondition_failed"));
     let now = client.get("/accounts/1").await;
     assert_eq!(stale.body["current_etag"], now.etag());
-    assert_eq!(stale.body["conflict"]["actual"], 2);
-    assert!(stale.body["conflict"].get("state").is_none());
+    let conflict = &stale.body["conflict"];
+    assert_eq!(
+        (&conflict["expected"], &conflict["actual"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(conflict["unseen"][0]["version"], 2);
+    assert_eq!(conflict["changed"], json!(["/balance"]));
+    assert!(conflict.get("state").is_none() && conflict["unseen"][0].get("payload").is_none());
     assert_eq!(now.body["version"], 2, "nothing was written");
 
     // With the tag that it was told it goes on.

@@ -141,16 +141,31 @@ async fn a_token_proves_what_was_seen() {
         let stale = bus.dispatch(KEY, Deposit { cents: 1 });
         let stale = conflict(stale.expecting_token(token).await);
         assert_eq!(stale.kind, ConflictKind::StaleVersion);
-        assert_eq!((stale.expected, stale.base), (None, None));
-        assert_eq!(stale.version, Version::new(4));
+        assert_eq!(
+            (stale.expected, stale.version),
+            (Some(Version::new(3)), Version::new(4))
+        );
+        assert_eq!(stale.base.as_ref().map(|base| base.balance), Some(110));
+        assert_eq!(
+            (stale.unseen.len(), stale.report().changed),
+            (1, vec!["/balance".to_owned()])
+        );
 
         let foreign = bus.dispatch("43", Deposit { cents: 1 });
         let foreign = conflict(foreign.expecting_token(token).await);
         assert_eq!(
-            (foreign.kind, foreign.version),
-            (ConflictKind::StaleVersion, Version::ZERO)
+            (foreign.kind, foreign.expected, foreign.version),
+            (ConflictKind::StaleVersion, None, Version::ZERO)
         );
         assert_eq!(staged.sent().len(), 1);
+
+        // So old that nobody looks for it: what was seen is not known, and nothing is made up.
+        for _ in 0..100 {
+            write(&staged.inner, &[Deposited { cents: 1 }]).await;
+        }
+        let old = bus.dispatch(KEY, Deposit { cents: 1 });
+        let old = conflict(old.expecting_token(token).await);
+        assert_eq!((old.expected, old.base, old.unseen.len()), (None, None, 0));
     })
     .await;
 }
@@ -186,7 +201,10 @@ async fn a_token_from_before_a_removal_is_stale() {
         truncated.await.expect("a removal");
         let deposit = staged.bus().dispatch(KEY, Deposit { cents: 1 });
         let stale = conflict(deposit.expecting_token(token).await);
-        assert_eq!(stale.kind, ConflictKind::StaleVersion);
+        assert_eq!(
+            (stale.kind, stale.expected),
+            (ConflictKind::StaleVersion, None)
+        );
     })
     .await;
 }

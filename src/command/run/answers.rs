@@ -7,7 +7,9 @@ use super::{
 };
 use crate::caught::{caught, let_go};
 use crate::command::Requires;
+use crate::conflict::ConflictReport;
 use crate::store::StreamInfo;
+use crate::token::VersionToken;
 use crate::version::ExpectedVersion;
 
 impl<C: Command> Run<C> {
@@ -116,6 +118,7 @@ impl<C: Command> Run<C> {
     async fn stale(&mut self, now: At<C>) -> DispatchError<C> {
         let expected = match self.options.seen {
             Seen::Exactly(version) => Some(version),
+            Seen::Token(token) => self.seen_by(&token, &now).await,
             _ => None,
         };
         let base = match expected {
@@ -141,6 +144,15 @@ impl<C: Command> Run<C> {
             }
             Err(error) => error.into(),
         }
+    }
+
+    /// The version that a token was minted for, as far as it can be told. That it cannot be
+    /// must not hide the conflict.
+    async fn seen_by(&self, token: &VersionToken, now: &At<C>) -> Option<Version> {
+        let versions = ConflictReport::UNSEEN_MAX as u64 + 1;
+        let seen = self.store().version_of(token, &self.stream, versions);
+        let seen = seen.await.ok().flatten();
+        seen.filter(|seen| *seen < now.version)
     }
 
     /// What happened after a version that the caller has seen, as far as it can be read.

@@ -91,7 +91,7 @@ pub(super) async fn one(
         ref state,
         ..
     } = loaded;
-    let token = store.token_of(&stream, version, generation, last_event);
+    let token = store.token_at(&stream, version, generation, last_event);
     if let Some(answer) = judged(&method, &headers, token)? {
         return Ok(answer);
     }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::Store;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::StreamInfo;
+use crate::store::error::StoreError;
 use crate::token::{TokenKey, TokenSubject, VersionToken};
 use crate::version::{Generation, Version};
 
@@ -31,10 +32,9 @@ impl Store {
         Some(self.identity.token_key.mint(&subject))
     }
 
-    /// The version token of an aggregate as it was loaded, which is that of its stream if that
-    /// has not moved on; none of one that was never written or is deleted.
-    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for the routes"))]
-    pub(crate) fn token_of(
+    /// The version token of a stream as it is or was at a version, by its last event then;
+    /// none where there was none.
+    pub(crate) fn token_at(
         &self,
         stream: &StreamId,
         version: Version,
@@ -48,6 +48,24 @@ impl Store {
             generation,
             last_event: last_event?,
         }))
+    }
+
+    /// Which of the last versions of a stream a token was minted for: none if it is older than
+    /// that, if something was removed since, or if it is no token of this stream. A token tells
+    /// no version, but whoever has the key can try the few that it may be.
+    pub(crate) async fn version_of(
+        &self,
+        token: &VersionToken,
+        stream: &StreamId,
+        versions_max: u64,
+    ) -> Result<Option<Version>, StoreError> {
+        let last = self.read_stream(stream).backwards().limit(versions_max);
+        let last = last.collect().await?;
+        let minted = last.events.iter().find(|event| {
+            let then = self.token_at(stream, event.version, last.generation, Some(event.id));
+            then.is_some_and(|then| then.is_same_as(token))
+        });
+        Ok(minted.map(|event| event.version))
     }
 
     /// Whether a token was minted for a stream as it is. Takes the same time for every
