@@ -15,7 +15,7 @@
 //! | `io_faults` | every write and every flush fails: true answers, nothing partial |
 //! | `power_loss` | after a power loss at any moment nothing acknowledged is lost |
 //!
-//! A package of its own since the crate forbids itself unsafe code. 10,000 images and the
+//! A package of its own since the crate forbids itself unsafe code. 5,000 images and the
 //! faults of one workload in `cargo test`. The long run:
 //!
 //! ```text

@@ -67,7 +67,7 @@ struct Rig {
 
 #[test]
 fn a_power_loss_loses_nothing_that_was_acknowledged() {
-    let images = number("ANNALIST_IMAGES", 10_000u64);
+    let images = number("ANNALIST_IMAGES", 5_000u64);
     let tally = Rig::run("power_loss", Durability::Full, images);
     assert_eq!(tally.flaws, []);
     assert!(tally.images >= images);
