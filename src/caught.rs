@@ -5,6 +5,7 @@
 //! a program is built with `panic = "abort"`, there is nothing to catch.
 
 use std::any::Any;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
@@ -73,6 +74,21 @@ pub(crate) fn let_go<T>(value: T) {
     let _ = caught(|| drop(value));
 }
 
+/// What an error says, with its causes. One of them may be the user's, and panic.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let told = caught(|| {
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            told.push_str(": ");
+            told.push_str(&error.to_string());
+            cause = error.source();
+        }
+        told
+    });
+    told.unwrap_or_else(|panicked| panicked.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +112,19 @@ mod tests {
         }
         assert!(caught(|| std::panic::panic_any(Bomb)).is_err());
         let_go(Bomb);
+    }
+
+    #[test]
+    fn an_error_that_cannot_be_shown_is_told_all_the_same() {
+        #[derive(Debug)]
+        struct Wordless;
+        impl std::error::Error for Wordless {}
+        impl std::fmt::Display for Wordless {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("no words")
+            }
+        }
+
+        assert_eq!(chain(&Wordless), "user code panicked: no words");
     }
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
+use crate::caught::chain;
 use crate::clock::{Clock, SystemClock};
 use crate::event::RecordedEvent;
 use crate::retry::RetryPolicy;
@@ -50,7 +51,7 @@ pub(crate) use fold::Fold;
 pub use give_up::give_up;
 pub use handle::{FollowError, Following};
 pub(crate) use lane::unreadable;
-pub(crate) use ledger::{Ledger, Trouble, told};
+pub(crate) use ledger::{Ledger, Trouble};
 pub use parked::Parked;
 pub use status::{FollowState, FollowStatus, RebuildStatus};
 
@@ -205,7 +206,7 @@ impl fmt::Display for Trouble {
             Self::NeedsRebuild => f.write_str("it has to be rebuilt"),
             Self::Overtaken => f.write_str("another runner fills it now"),
             Self::Invalid(why) => f.write_str(why),
-            Self::Database(error) => f.write_str(&told(error)),
+            Self::Database(error) => f.write_str(&chain(error)),
         }
     }
 }

@@ -6,9 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::chain;
 use crate::aggregate::Aggregate;
-use crate::caught::caught;
+use crate::caught::{caught, chain};
 use crate::codec::{Codec, EncodeError};
 use crate::command::{Command, Decision, DispatchError, Outcome};
 use crate::conflict::{ConflictReport, UnseenEvent};

@@ -1,8 +1,6 @@
 //! What keeps a domain from being one, and what keeps it from an answer.
 
-use std::error::Error;
-
-use crate::caught::{Panicked, caught};
+use crate::caught::Panicked;
 use crate::codec::{DecodeError, EncodeError, InvalidAggregate};
 use crate::ids::{InvalidName, StreamId};
 use crate::repository::LoadError;
@@ -162,39 +160,5 @@ fn only(known: &[&str]) -> String {
     match known {
         [] => "none is registered".to_owned(),
         known => format!("only {}", known.join(", ")),
-    }
-}
-
-/// What an error says, with its causes. One of them may be the user's, and panic.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let told = caught(|| {
-        let mut told = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            told.push_str(": ");
-            told.push_str(&error.to_string());
-            cause = error.source();
-        }
-        told
-    });
-    told.unwrap_or_else(|panicked| panicked.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_that_cannot_be_shown_is_told_all_the_same() {
-        #[derive(Debug)]
-        struct Wordless;
-        impl std::error::Error for Wordless {}
-        impl std::fmt::Display for Wordless {
-            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                panic!("no words")
-            }
-        }
-
-        assert_eq!(chain(&Wordless), "user code panicked: no words");
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::FollowError;
-use super::ledger::told;
+use crate::caught::chain;
 use crate::clock::{Clock, SystemClock};
 use crate::store::{Database, TransactError, builds};
 
@@ -59,7 +59,7 @@ pub async fn give_up(database: &Database, name: &str) -> Result<bool, FollowErro
         Ok(Ok(there)) => Ok(there),
         Ok(Err(until)) => Err(refused(is_held(until))),
         Err(TransactError::Database(error)) => Err(FollowError::Store(error)),
-        Err(TransactError::Code(error)) => Err(refused(told(&error))),
+        Err(TransactError::Code(error)) => Err(refused(chain(&error))),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::parked::{self, Parked};
+use crate::caught::chain;
 use crate::clock::Clock;
 use crate::event::RecordedEvent;
 use crate::ids::StreamId;
@@ -316,7 +317,7 @@ fn trouble(error: TransactError, at: Option<Position>) -> Trouble {
             return Trouble::NeedsRebuild;
         }
     }
-    let why = told(&code);
+    let why = chain(&code);
     match at {
         Some(at) => Trouble::Poison { at, why },
         None => Trouble::Invalid(why),
@@ -341,16 +342,4 @@ impl Trouble {
             Self::Overtaken | Self::Again(_) => false,
         }
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told.push_str(": ");
-        told.push_str(&error.to_string());
-        cause = error.source();
-    }
-    told
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 
 use super::{Reacting, Reaction, ReactionResult};
-use crate::caught::caught_async;
+use crate::caught::{caught_async, chain};
 use crate::command::CommandBus;
 use crate::event::RecordedEvent;
 use crate::follow::{Before, FollowOptions, Follower, Ledger, Trouble};
@@ -177,6 +177,6 @@ pub(super) fn settle(
 pub(super) fn poison(event: &RecordedEvent, error: &(dyn std::error::Error + 'static)) -> Trouble {
     Trouble::Poison {
         at: event.position,
-        why: crate::follow::told(error),
+        why: chain(error),
     }
 }

@@ -8,10 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
+use crate::caught::chain;
 use crate::command::{Command, CommandBus, Decision, Dispatch, DispatchError};
 use crate::conflict::ConflictReason;
 use crate::event::{Metadata, RecordedEvent};
-use crate::follow::{Ledger, Trouble, told};
+use crate::follow::{Ledger, Trouble};
 use crate::store::{SqlValue, Store, StoreErrorKind};
 use crate::version::Version;
 
@@ -184,9 +185,9 @@ impl<'a> Reacting<'a> {
                 | DispatchError::NotFound { .. }),
             ) => refusal(&error),
             // It is closed for ever.
-            Err(error) if is_closed(&error) => told(&error),
+            Err(error) if is_closed(&error) => chain(&error),
             Err(error) => {
-                let why = told(&error);
+                let why = chain(&error);
                 let trouble = trouble(&error, &why);
                 return Err(NoAnswer { why, trouble });
             }

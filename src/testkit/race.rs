@@ -90,10 +90,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
+use crate::caught::chain;
 use crate::codec::Codec;
 use crate::command::Command;
 use crate::domain::AnyCommand;
-use crate::domain::error::chain;
 use crate::domain::probe::{ProbedAggregate, probed};
 use crate::event::NewEvent;
 use crate::ids::EventId;

@@ -189,6 +189,60 @@ async fn it_stops_exactly_before_a_poison_and_goes_on_when_that_is_mended() {
     println!("poison: stopped before {poisons} of {end} positions");
 }
 
+/// An error of a projection that panics when it is shown.
+#[derive(Debug)]
+struct Wordless;
+
+impl std::error::Error for Wordless {}
+
+impl std::fmt::Display for Wordless {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+/// Takes in everything, unless it is broken.
+struct Speechless(Arc<Mutex<bool>>);
+
+impl Projection for Speechless {
+    const NAME: &'static str = "speechless";
+
+    fn tables(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn set_up(&self, _: &mut Tx<'_>) -> ProjectionResult {
+        Ok(())
+    }
+
+    async fn apply(&self, _: &RecordedEvent, _: &mut Tx<'_>) -> ProjectionResult {
+        match *self.0.lock().expect("a lock") {
+            true => Err(Wordless.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_poison_whose_error_panics_when_it_is_shown_stops_it_like_any_other() {
+    let bench = Bench::new().await;
+    let broken = Arc::new(Mutex::new(true));
+    let runner = ProjectionRunner::new(&bench.store);
+    let options = bench.options(OnPoison::Stop, &mut Dice(1));
+    let follow = runner.follow_with(Speechless(Arc::clone(&broken)), options);
+    let running = follow.start().expect("a runner");
+    append(&bench.store, 1, 1).await;
+    let stopped = told(&running, Speechless::NAME, |status| {
+        status.state == FollowState::Stopped
+    });
+    let problem = stopped.await.problem.expect("a problem");
+    assert!(problem.contains("at position 1 "), "{problem}");
+    assert!(problem.contains("no words"), "{problem}");
+    *broken.lock().expect("a lock") = false;
+    running.resume(Speechless::NAME).await.expect("it goes on");
+    reach(&running, Speechless::NAME, Position::new(1)).await;
+}
+
 fn retry(attempts_max: u32) -> OnPoison {
     let mut policy = RetryPolicy::default();
     policy.attempts_max = attempts_max;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Followed;
-use crate::domain::error::chain;
+use crate::caught::chain;
 use crate::domain::{Domain, InvalidDomain};
 use crate::follow::{FollowOptions, Follower};
 use crate::projection::{self, Projection, ProjectionRunner};

@@ -4,8 +4,8 @@ use std::any::type_name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::caught::chain;
 use crate::command::CommandBus;
-use crate::domain::error::chain;
 use crate::domain::{Domain, InvalidDomain};
 use crate::follow::{FollowOptions, Follower};
 use crate::reaction::{ProcessManager, Publisher, Reaction, ReactionRunner};

@@ -2,8 +2,8 @@
 //! where the table of kinds lets it.
 
 use super::{Problem, Statuses};
+use crate::caught::chain;
 use crate::conflict::{Conflicts, VersionConflict};
-use crate::domain::error::chain;
 use crate::domain::{AnyDispatchError, DomainError};
 use crate::http::{Checked, IdempotencyRefusal, MalformedHeader};
 use crate::repository::LoadError;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::law::Law;
+use crate::caught::chain;
 use crate::domain::Domain;
-use crate::domain::error::chain;
 use crate::domain::{AnyCommand, DomainError};
 
 /// Commands of one aggregate. Those that are not accepted are passed over.

@@ -5,9 +5,9 @@ use futures_core::future::BoxFuture;
 
 use super::story;
 use crate::aggregate::Aggregate;
+use crate::caught::chain;
 use crate::codec::Codec;
 use crate::command::{Command, CommandBus, Decision};
-use crate::domain::error::chain;
 use crate::event::NewEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::Store;

@@ -7,11 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::aggregate::Aggregate;
-use crate::caught::caught;
+use crate::caught::{caught, chain};
 use crate::codec::Codec;
 use crate::command::{Command, DispatchOptions, Seen};
 use crate::conflict::changed_fields;
-use crate::domain::error::chain;
 use crate::event::NewEvent;
 use crate::testkit::told::named;
 

@@ -5,9 +5,8 @@ use std::fmt;
 
 use super::story::{self, Story, Told};
 use crate::aggregate::Aggregate;
-use crate::caught::caught;
+use crate::caught::{caught, chain};
 use crate::command::{Command, Decision, DispatchError, EventOf, Outcome};
-use crate::domain::error::chain;
 use crate::event::RecordedEvent;
 use crate::repository::{LoadError, Loaded};
 
