@@ -133,7 +133,7 @@
 //! | with the same command id and payload, to the same aggregate | safe, for ever and from anywhere: [`Decision::AlreadyApplied`], with the outcome of the first time |
 //! | with the same command id, to another aggregate | **another command**: an id is known to its aggregate alone |
 //! | with the same command id and another payload | refused: [`DispatchError::CommandIdReused`] |
-//! | after a conflict, a rejection or nothing to do | decided anew, since nothing was written under the id, unless [`record_outcome`](Dispatch::record_outcome) kept it |
+//! | after a conflict, a rejection or nothing to do | decided anew, since nothing was written under the id, unless [`record_outcome`](Dispatch::record_outcome) kept it; then it takes no effect, and [`repeat_refusal`](Dispatch::repeat_refusal) tells why |
 //! | after a lost answer, a time-out, a dropped future | safe with the command id of the first time; without one nobody can tell whether it is the first time |
 //! | **without a command id** | **a second command, which takes effect a second time** |
 //!

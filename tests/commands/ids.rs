@@ -402,3 +402,81 @@ async fn what_its_aggregate_forbids_is_recorded_too() {
     })
     .await;
 }
+
+/// In the words of then, on the state of then, whatever has become of it since.
+#[tokio::test]
+async fn a_recorded_refusal_can_be_told_again() {
+    on_both(async |staged| {
+        let bus = staged.bus();
+        let withdraw = || {
+            let sent = bus.dispatch(KEY, Withdraw { cents: 5 }).command_id("w");
+            sent.record_outcome().repeat_refusal()
+        };
+        let freeze = || {
+            let sent = bus.dispatch(KEY, Freeze).command_id("f");
+            sent.record_outcome().repeat_refusal()
+        };
+        let open = |id: &str| {
+            let sent = bus.dispatch(KEY, open("bob")).command_id(id);
+            sent.record_outcome().repeat_refusal()
+        };
+        let rejected = withdraw().await.expect_err("rejected").to_string();
+        let missing = freeze().await.expect_err("missing").to_string();
+        open("first").await.expect("an outcome");
+        let exists = open("second").await.expect_err("it is there").to_string();
+        write(&staged.inner, &[Deposited { cents: 9 }, Frozen]).await;
+        for _ in 0..2 {
+            let Err(DispatchError::Rejected(why)) = withdraw().await else {
+                panic!("it was rejected");
+            };
+            assert_eq!(why, Overdrawn { balance: 0 });
+            assert_eq!(
+                withdraw().await.expect_err("rejected").to_string(),
+                rejected
+            );
+            assert_eq!(freeze().await.expect_err("missing").to_string(), missing);
+            let again = open("second").await.expect_err("it is there");
+            assert_eq!(again.to_string(), exists);
+        }
+        // What took effect, and what was nothing to do, is told as ever.
+        let first = open("first").await.expect("an outcome");
+        assert_eq!(first.decided_by, Decision::AlreadyApplied);
+        let nothing = bus.dispatch(KEY, Freeze).command_id("n").record_outcome();
+        assert_eq!(
+            nothing.await.expect("an outcome").decided_by,
+            Decision::NothingToDo
+        );
+        let nothing = bus.dispatch(KEY, Freeze).command_id("n").repeat_refusal();
+        let nothing = nothing.await.expect("an outcome");
+        assert_eq!(nothing.decided_by, Decision::AlreadyApplied);
+        // What it was refused on is not there any more, and it takes no effect now either.
+        let stream = account(KEY);
+        let deleted = staged.inner.delete(&stream, annalist::ExpectedVersion::Any);
+        deleted.await.expect("deleted");
+        let again = open("second").await.expect("an outcome");
+        assert_eq!(
+            (again.decided_by, again.events.len()),
+            (Decision::AlreadyApplied, 0)
+        );
+    })
+    .await;
+}
+
+/// Others came between the refusal and its record: it stands, and is kept where they left it.
+#[tokio::test]
+async fn a_refusal_is_kept_though_others_came_between() {
+    on_both(async |staged| {
+        staged.meanwhile(async |inner| write(&inner, &[opened("ann")]).await);
+        let freeze = || staged.bus().dispatch(KEY, Freeze).command_id("f");
+        let missing = freeze().record_outcome().await;
+        assert_eq!(missing.expect_err("nothing there").code(), "not_found");
+        let again = freeze().record_outcome().repeat_refusal().await;
+        let again = again.expect("an outcome");
+        assert_eq!(
+            (again.decided_by, again.version, again.events.len()),
+            (Decision::AlreadyApplied, Version::new(1), 0)
+        );
+        assert_eq!(types(&staged.inner).await, ["Opened"]);
+    })
+    .await;
+}

@@ -9,6 +9,7 @@
 mod bank;
 mod cached;
 mod dropped;
+mod heard;
 mod ids;
 mod loads;
 mod panics;

@@ -45,8 +45,9 @@ impl<C: Command> Run<C> {
 
     /// Keeps the id of a command that was not decided because of what its aggregate is: sent
     /// again it takes no effect either, whatever has become of the aggregate. It was refused
-    /// when it was judged, so any version may follow; who took effect under the id meanwhile
-    /// is told of.
+    /// when it was judged: kept at that version if it is still there, so that the refusal can
+    /// be found again, and at any other if not. Who took effect under the id meanwhile is told
+    /// of.
     pub(super) async fn keep_refusal(&mut self, answer: Answer<C>) -> Answer<C> {
         use DispatchError::{AlreadyExists, InvariantViolated, NotFound};
         let Err(
@@ -57,14 +58,19 @@ impl<C: Command> Run<C> {
         else {
             return answer;
         };
-        let nothing = Commit::new()
-            .append(self.stream.clone(), ExpectedVersion::Any, [])
-            .key(self.id.as_str(), self.fingerprint);
-        match self.send(nothing, (*version, None)).await? {
-            Appended::Known(receipt) => self.already(receipt).await,
-            // A closed one stays as it is, and so does the answer.
-            Appended::Landed(_) | Appended::Lost => answer,
+        let judged = (*version, None);
+        for expected in [ExpectedVersion::Exact(*version), ExpectedVersion::Any] {
+            let nothing = Commit::new()
+                .append(self.stream.clone(), expected, [])
+                .key(self.id.as_str(), self.fingerprint);
+            match self.send(nothing, judged).await? {
+                Appended::Known(receipt) => return self.already(receipt).await,
+                Appended::Landed(_) => return answer,
+                Appended::Lost => {}
+            }
         }
+        // A closed one stays as it is, and so does the answer.
+        answer
     }
 
     /// Step 2: the state to decide on first.
@@ -294,12 +300,31 @@ impl<C: Command> Run<C> {
     /// The outcome of a command that took effect before, as it was then: as far as it can
     /// still be read.
     pub(super) async fn already(&mut self, receipt: Receipt) -> Answer<C> {
-        loop {
+        let outcome = loop {
             match self.applied(&receipt).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => break outcome,
                 Err(error) => self.pause_after(error).await?,
             }
+        };
+        if self.options.repeat_refusal && receipt.position.is_none() {
+            self.refuse_again(outcome.version).await?;
         }
+        Ok(outcome)
+    }
+
+    /// Refuses what was refused at a version before: deciding is pure, so that the state of
+    /// then says what it said then.
+    async fn refuse_again(&mut self, version: Version) -> Result<(), DispatchError<C>> {
+        let at = loop {
+            match self.repository.load_stream_at(&self.stream, version).await {
+                Ok(at) => break at,
+                Err(LoadError::Removed { .. }) => return Ok(()),
+                Err(error) => self.pause_after(error).await?,
+            }
+        };
+        self.require(&at)?;
+        self.draft(&at, Step::Decide(Decision::AlreadyApplied))?;
+        Ok(())
     }
 
     async fn applied(&self, receipt: &Receipt) -> Result<Outcome<C::Aggregate>, LoadError> {
