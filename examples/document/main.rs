@@ -14,7 +14,7 @@
 
 use annalist::{CommandBus, ConflictReason, Decision, Repository, Store, stream_id};
 
-use crate::domain::{Document, DocumentEvent, Edit, both_changed, domain};
+use crate::domain::{Document, DocumentEvent, Edit, Publish, both_changed, domain};
 
 mod domain;
 
@@ -69,7 +69,9 @@ async fn main() -> Result<(), AnyError> {
     let (base, theirs) = (conflict.base.as_ref().ok_or("no base")?, &conflict.current);
     let mine = conflict.proposed.iter();
     for set in mine.filter(|mine| both_changed(base, theirs, mine)) {
-        let DocumentEvent::FieldSet { field, text } = set;
+        let DocumentEvent::FieldSet { field, text } = set else {
+            continue;
+        };
         println!("  was     {}", base.text(field));
         println!("  theirs  {}", theirs.text(field));
         println!("  hers    {text}");
@@ -79,7 +81,17 @@ async fn main() -> Result<(), AnyError> {
     let chosen = edit([("title", "Minutes of the May meeting")]);
     let choice = bus.dispatch("minutes", chosen).expecting(conflict.version);
     let eve = choice.await?;
-    println!("eve chooses another title: version {}\n", eve.version);
+    println!("eve chooses another title: version {}", eve.version);
+
+    // Whoever publishes has read all of it, and means what was read.
+    let stale = bus.dispatch("minutes", Publish).expecting(bob.version);
+    let refused = stale.await.err().ok_or("nobody has read eve's title")?;
+    println!(
+        "bob may not publish what he has not read: {}",
+        refused.code()
+    );
+    let published = bus.dispatch("minutes", Publish).expecting(eve.version);
+    println!("eve publishes: version {}\n", published.await?.version);
 
     let stream = stream_id::<Document>("minutes")?;
     let events = bus.store().read_stream(&stream).collect().await?.events;
@@ -99,6 +111,6 @@ async fn main() -> Result<(), AnyError> {
         ("text", "We met and agreed."),
     ]);
     assert_eq!(end.fields, expected.fields);
-    assert_eq!(events.len(), 7);
+    assert_eq!(events.len(), 8);
     Ok(())
 }
