@@ -195,6 +195,7 @@ pub use closure::Decide;
 pub use dispatch::Dispatch;
 pub(crate) use dispatch::{DispatchOptions, Seen, dispatch_options};
 pub use error::{DispatchError, InvalidDispatch, When};
+pub(crate) use run::fingerprint;
 
 /// Something that is to happen to an aggregate.
 ///

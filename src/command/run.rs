@@ -406,7 +406,7 @@ enum Lost<C: Command> {
 }
 
 /// What a command id stands for: the command's name and its payload.
-fn fingerprint<C: Command>(command: &C) -> Result<Fingerprint, DispatchError<C>> {
+pub(crate) fn fingerprint<C: Command>(command: &C) -> Result<Fingerprint, DispatchError<C>> {
     let payload = caught(|| Payload::from_value(command));
     let payload = payload.map_err(|source| DispatchError::Panicked {
         command: command.name().to_owned(),

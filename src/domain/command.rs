@@ -17,7 +17,9 @@ use crate::aggregate::{Aggregate, stream_id};
 use crate::caught::caught;
 use crate::command::{
     Command, CommandBus, DispatchError, DispatchOptions, InvalidDispatch, dispatch_options,
+    fingerprint,
 };
+use crate::store::Fingerprint;
 
 /// A command whose type is not known any more, as [`Domain::decode`](super::Domain::decode)
 /// answers it. A clone is the same command: kept, it can be sent again.
@@ -49,6 +51,15 @@ impl AnyCommand {
     #[must_use]
     pub const fn category(&self) -> &'static str {
         self.category
+    }
+
+    /// What its command id stands for: its name and its JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`AnyDispatchError`] where it has no JSON form, as sending it would answer.
+    pub fn fingerprint(&self) -> Result<Fingerprint, Box<AnyDispatchError>> {
+        self.command.fingerprint(&self.name)
     }
 }
 
@@ -209,6 +220,8 @@ fn field_of<C: DeserializeOwned>(json: &[u8]) -> Option<String> {
 
 /// A command, as far as it can be sent.
 pub(super) trait Erased: ProbedCommand {
+    fn fingerprint(&self, name: &str) -> Result<Fingerprint, Box<AnyDispatchError>>;
+
     fn send(
         self: Arc<Self>,
         name: String,
@@ -220,6 +233,12 @@ pub(super) trait Erased: ProbedCommand {
 }
 
 impl<C: Command> Erased for C {
+    fn fingerprint(&self, name: &str) -> Result<Fingerprint, Box<AnyDispatchError>> {
+        let telling = Telling::default();
+        let told = |error| AnyDispatchError::new(name.to_owned(), None, &error, telling);
+        fingerprint(self).map_err(|error| told(error).into())
+    }
+
     fn send(
         self: Arc<Self>,
         name: String,

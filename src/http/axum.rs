@@ -10,15 +10,47 @@
 //! | `GET /{key}?version=7`, `?at=2026-11-01T12:00:00Z` | the same as it was then |
 //! | `GET /{key}/history?from=1&limit=100` | what happened, in today's shape, and the `next` version to ask from |
 //! | `POST /{key}/{command}` | a command in JSON: 201 if its events are the stream's first, 200 otherwise, or a problem |
+//! | `POST /{key}/{command}?based_on=7` | the same, meant for version 7: what came after it is a conflict that the command's declaration speaks to, such as a merge |
+//! | `POST /{command}` | the same for an aggregate that is made by it, under a key that is made here: 201 and its `Location` |
 //!
-//! `If-Match`, `If-None-Match` and `Idempotency-Key` are heard as the module above says.
+//! # What a command is answered
+//!
+//! | case | answer |
+//! |---|---|
+//! | its events are there, or nothing was left to do | 201 or 200, with the `ETag` after it |
+//! | a precondition is required, and there is none | 428, saying how |
+//! | `If-Match` is false, `If-None-Match: *` and it is there, or a race was lost under one of them | 412 with the conflict |
+//! | no precondition, and the conflict surfaced or the attempts ran out | 409 with the conflict |
+//! | the domain says no, or an invariant would be broken | 422, or as [`Statuses`] says |
+//! | it must be there and is not, or must not and is | 404 or 409; under a precondition 412 |
+//! | the `Idempotency-Key` was used for another command, payload or aggregate | 422 |
+//! | a header, the query or the body cannot be read | 400, saying where: of a body, as a JSON Pointer |
+//! | the headers or the body are too large, or the body too slow | 431, 413, 408 |
+//! | the body is not JSON | 415 |
+//! | the store is busy or overloaded | 503 with `Retry-After` |
+//!
+//! A conflict is told as [`ConflictReport`](crate::ConflictReport): which version the client
+//! had, which there is now and its `ETag`, which events came between and which fields they
+//! changed, and why it was not tried again.
 //!
 //! # Keys of requests
 //!
-//! The command id is made of the [`Principal`] and the key. So one that took effect is found
-//! before its precondition is looked at, on this aggregate and for ever, and two at once are
-//! written once. What was only answered, a rejection or a conflict, is not kept and decided
-//! anew; and the same key on another aggregate is another request.
+//! The key is looked up before the precondition. It is held to one request of its
+//! [`Principal`] by [`IdempotencyKey::reserve`], and the command id is made of both. So a
+//! request that was done is answered as it was, for ever and after a restart, and two at once
+//! are written once and answered alike. What the answer was is found again in the history and
+//! copied nowhere: what is removed from a stream is not kept in an answer either, and then
+//! the answer has neither its events nor its state.
+//!
+//! Done are effects, rejections, and that nothing was left to do. A conflict, a precondition
+//! that did not hold, or a store that was busy did nothing: the same key may be sent again,
+//! with another precondition, and is decided anew.
+//!
+//! # What is the server's to do
+//!
+//! Who may send what; how long the head of a request may take, which ends before a route
+//! is known (`header_read_timeout` of hyper); TLS; and how many requests there are at once.
+//! Neither payloads, states nor headers are written to a log here.
 //!
 //! ```
 //! # use annalist::{Aggregate, Command, CommandBus, Domain, Store};
@@ -67,25 +99,35 @@
 //! # Ok(()) }
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::map_request_with_state;
 use axum::routing::get;
 use http::Method;
 
+#[cfg(doc)]
+use super::IdempotencyKey;
 use super::{Preconditions, Problem, Statuses};
 use crate::aggregate::Aggregate;
 use crate::command::CommandBus;
-use crate::domain::Domain;
+use crate::domain::{CommandInfo, Domain};
 use crate::ids::StreamId;
 use crate::store::{Store, StreamInfo};
 use crate::version::StreamState;
 
 mod answer;
+mod conditions;
 mod look;
+mod outcome;
+mod query;
 mod send;
+
+pub use answer::{Answer, Answered};
+pub use conditions::Conditions;
 
 use answer::{Refused, failed};
 
@@ -95,14 +137,21 @@ use answer::{Refused, failed};
 pub struct RouteOptions {
     /// Whether a command must say which state it is meant for. Default: it may.
     pub preconditions: Preconditions,
+    /// The commands for which that is otherwise, by their names. Default: none.
+    pub command_preconditions: BTreeMap<&'static str, Preconditions>,
     /// Whether a command must come with an `Idempotency-Key`. Default: it may.
     pub idempotency_keys: IdempotencyKeys,
     /// The statuses of rejections. Default: 422.
     pub statuses: Statuses,
     /// What a conflict tells. Default: no payloads and no state.
     pub conflicts: ConflictDetail,
+    /// How many bytes the names and values of a request's headers have at most. Default:
+    /// 16 KiB.
+    pub header_bytes_max: usize,
     /// How many bytes the body of a command has at most. Default: 1 MiB.
     pub body_bytes_max: usize,
+    /// How long the body of a command may take to arrive. Default: 30 s.
+    pub body_time_max: Duration,
     /// How many events a page of the history has, unless fewer are asked for. Default: 100.
     pub history_events_max: u64,
     /// How long a command may take. Default: as long as its attempts do.
@@ -113,13 +162,24 @@ impl Default for RouteOptions {
     fn default() -> Self {
         Self {
             preconditions: Preconditions::default(),
+            command_preconditions: BTreeMap::new(),
             idempotency_keys: IdempotencyKeys::default(),
             statuses: Statuses::default(),
             conflicts: ConflictDetail::default(),
+            header_bytes_max: 16 << 10,
             body_bytes_max: 1 << 20,
+            body_time_max: Duration::from_secs(30),
             history_events_max: 100,
             deadline: None,
         }
+    }
+}
+
+impl RouteOptions {
+    /// Whether this command must say which state it is meant for.
+    fn preconditions_of(&self, command: &str) -> Preconditions {
+        let own = self.command_preconditions.get(command).copied();
+        own.unwrap_or(self.preconditions)
     }
 }
 
@@ -155,6 +215,11 @@ pub struct Principal(pub String);
 ///
 /// A request that is dropped, as when its client goes, leaves its command taken effect or not,
 /// never half. Sent again under the same `Idempotency-Key` it tells.
+///
+/// # Panics
+///
+/// If [`RouteOptions::command_preconditions`] names a command that is none of them: what is
+/// misspelt there would not be required of anybody.
 #[must_use = "routes are nested under a path"]
 pub fn aggregate_routes<A: Aggregate>(
     bus: CommandBus,
@@ -167,10 +232,16 @@ pub fn aggregate_routes<A: Aggregate>(
         domain: domain.clone(),
         options,
     });
+    for name in routes.options.command_preconditions.keys() {
+        let is_known = routes.commands().any(|command| command.name == *name);
+        assert!(is_known, "no command of {} is named {name:?}", A::CATEGORY);
+    }
     Router::new()
-        .route("/{key}", get(look::one))
+        .route("/{key}", get(look::one).post(send::create))
         .route("/{key}/{name}", get(look::history).post(send::command))
         .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(routes.options.body_bytes_max))
+        .layer(map_request_with_state(Arc::clone(&routes), light))
         .with_state(routes)
 }
 
@@ -189,6 +260,12 @@ impl Routes {
         self.bus.store()
     }
 
+    /// The commands of this kind of aggregate.
+    fn commands(&self) -> impl Iterator<Item = CommandInfo> {
+        let commands = self.domain.commands();
+        commands.filter(|command| command.category == self.category)
+    }
+
     fn stream(&self, key: &str) -> Result<StreamId, Refused> {
         StreamId::new(self.category, key)
             .map_err(|error| Problem::of_code(error.code(), error.to_string()).into())
@@ -196,7 +273,7 @@ impl Routes {
 
     async fn info(&self, stream: &StreamId) -> Result<StreamInfo, Refused> {
         let info = self.store().stream_info(stream).await;
-        info.map_err(|error| failed(&error, Problem::from(&error)).into())
+        info.map_err(|error| failed(error.code(), &error, Problem::from(&error)).into())
     }
 }
 
@@ -209,6 +286,22 @@ fn readable(info: &StreamInfo) -> Result<(), Refused> {
         StreamState::Closed => ("gone", "is closed; its history can still be read"),
     };
     Err(Problem::of_code(code, format!("{} {why}", info.stream)).into())
+}
+
+/// Lets a request in whose headers are within their limit.
+async fn light(State(routes): Shared, request: Request) -> Result<Request, Problem> {
+    let most = routes.options.header_bytes_max;
+    let lines = request.headers().iter();
+    let bytes: usize = lines
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    match bytes <= most {
+        true => Ok(request),
+        false => Err(Problem::of_code(
+            "headers_too_large",
+            format!("the headers have {bytes} bytes, of which {most} are taken"),
+        )),
+    }
 }
 
 async fn not_allowed(method: Method) -> Problem {

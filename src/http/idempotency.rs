@@ -1,8 +1,8 @@
 //! The name that a client gives to a request, so that it is done once however often it is
 //! sent: [`Idempotency-Key`][draft].
 //!
-//! Read here, and turned into the command id that the bus and the store know for ever. What
-//! was answered is theirs to keep; nothing is kept here.
+//! Read here, and turned into the command id that the bus and the store know for ever: what
+//! was answered is found again from what they keep. `reserve` holds a key to one request.
 //!
 //! [draft]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 
@@ -87,18 +87,21 @@ impl IdempotencyKey {
     /// found the client to be; two of them never meet under one key.
     #[must_use]
     pub fn command_id(&self, principal: &str) -> String {
-        let digest = [principal, self.as_str()].iter().fold(
-            Sha256::new_with_prefix(b"annalist idempotency key 1"),
-            |digest, part| {
-                // With its length before it, so that no two pairs read alike.
-                let length = part.len() as u64;
-                digest.chain_update(length.to_be_bytes()).chain_update(part)
-            },
-        );
-        let digits = digest.finalize();
-        let digits = digits.iter().map(|byte| format!("{byte:02x}"));
-        format!("http-{}", digits.collect::<String>())
+        let parts = [principal, self.as_str()];
+        format!("http-{}", digest("annalist idempotency key 1", &parts))
     }
+}
+
+/// 64 hexadecimal digits that stand for these texts: SHA-256, each with its length before it,
+/// so that no two lists read alike.
+pub(super) fn digest(what: &str, parts: &[&str]) -> String {
+    let start = Sha256::new_with_prefix(what);
+    let digest = parts.iter().fold(start, |digest, part| {
+        let length = part.len() as u64;
+        digest.chain_update(length.to_be_bytes()).chain_update(part)
+    });
+    let digits = digest.finalize();
+    digits.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for IdempotencyKey {
@@ -159,11 +162,6 @@ pub enum IdempotencyRefusal {
     /// The key has taken effect for another request: status 422.
     #[error("the Idempotency-Key was used for another request; give each request a key of its own")]
     OtherRequest,
-    /// The first request under the key is not done yet: status 409.
-    #[error(
-        "the first request under this Idempotency-Key is still on its way; send it again later"
-    )]
-    InProgress,
 }
 
 impl IdempotencyRefusal {
@@ -173,13 +171,6 @@ impl IdempotencyRefusal {
         match self {
             Self::Missing => "idempotency_key_missing",
             Self::OtherRequest => "idempotency_key_reused",
-            Self::InProgress => "idempotency_key_in_use",
         }
-    }
-
-    /// Whether the same request may succeed later.
-    #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::InProgress)
     }
 }

@@ -151,10 +151,11 @@ impl Problem {
 
     /// Adds what happened meanwhile.
     fn with_conflict(mut self, report: ConflictReport) -> Self {
-        self.retry_helps |= matches!(
-            report.reason,
-            ConflictReason::Attempts | ConflictReason::Deadline
-        );
+        // Nobody asked for more than time, and that is all it takes.
+        if let ConflictReason::Attempts | ConflictReason::Deadline = report.reason {
+            self.retry_helps = true;
+            self.retry_after = Some(1);
+        }
         self.command.clone_from(&report.command);
         self.stream = Some(report.stream.clone());
         self.conflict = Some(Box::new(report));
@@ -170,6 +171,7 @@ impl Problem {
         if expecting.is_precondition() && is_broken.contains(&self.code.as_str()) {
             self.become_kind(Kind::of("precondition_failed"));
             self.retry_helps = false;
+            self.retry_after = None;
         }
         self
     }

@@ -81,6 +81,13 @@ async fn what_is_not_there_is_404_and_what_is_not_there_any_more_is_410() {
         client.get("/accounts/%00").await.code(),
         (400, "invalid_name")
     );
+    for uri in ["/accounts/%de", "/accounts/%de/history"] {
+        assert_eq!(client.get(uri).await.code(), (400, "invalid_name"));
+    }
+    for path in ["/accounts/%de", "/accounts/%de/deposit"] {
+        let sent = client.send(&format!("POST {path}"), "{}").await;
+        assert_eq!(sent.code(), (400, "invalid_name"));
+    }
     let odd = client.send("DELETE /accounts/1", "").await;
     assert_eq!(odd.code(), (405, "method_not_allowed"));
 }

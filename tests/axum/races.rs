@@ -89,7 +89,7 @@ async fn with(rival: Rival, times: u32, is_new: bool) -> Client {
     let store = Store::from_backend(Arc::new(rivalled), Limits::default());
     let mut options = BusOptions::default();
     options.retry.attempts_max = 3;
-    Client::on(CommandBus::with(store, options), RouteOptions::default())
+    Client::on(CommandBus::with(store, options), RouteOptions::default()).await
 }
 
 const FIVE: &str = r#"{"cents":5}"#;
@@ -164,6 +164,7 @@ async fn retries_that_run_out_are_409_and_may_help_later() {
     assert_eq!(lost.code(), (409, "conflict"));
     assert_eq!(lost.body["conflict"]["reason"]["why"], "attempts");
     assert_eq!(lost.body["retry_helps"], true);
+    assert_eq!(lost.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]

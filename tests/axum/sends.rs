@@ -1,8 +1,8 @@
-//! Sending commands: preconditions, conflicts, keys, and what is refused.
+//! Sending commands: preconditions, conflicts, and what is refused.
 
 use annalist::http::Preconditions;
 use annalist::http::Statuses;
-use annalist::http::axum::{ConflictDetail, IdempotencyKeys, RouteOptions};
+use annalist::http::axum::{ConflictDetail, RouteOptions};
 use http::StatusCode;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ const FIVE: &str = r#"{"cents":5}"#;
 
 #[tokio::test]
 async fn what_is_created_is_201_and_what_is_changed_is_200() {
-    let client = Client::new(RouteOptions::default());
+    let client = Client::new(RouteOptions::default()).await;
     let opened = client
         .send("POST /accounts/7/open\nif-none-match: *", FIVE)
         .await;
@@ -125,71 +125,6 @@ async fn one_of_many_that_have_seen_the_same_is_done() {
 }
 
 #[tokio::test]
-async fn a_request_is_done_once_under_its_key() {
-    let client = rich().await;
-    let tag = client.get("/accounts/1").await.etag().to_owned();
-    let request =
-        format!("POST /accounts/1/deposit\nif-match: {tag}\nidempotency-key: \"a\"\n@ann");
-    let first = client.send(&request, FIVE).await;
-    assert_eq!(first.status, 200);
-    // It is found before its precondition is looked at, which it has made false itself.
-    let again = client.send(&request, FIVE).await;
-    assert_eq!((again.status, &again.body), (200, &first.body));
-    assert_eq!(again.etag(), first.etag());
-    let bare = request.replace("\"a\"", "a");
-    assert_eq!(client.send(&bare, FIVE).await.body, first.body);
-    client.send("POST /accounts/1/deposit", FIVE).await;
-    let later = client.send(&request, FIVE).await;
-    assert_eq!((&later.body, later.header("etag")), (&first.body, None));
-
-    let other = client.send(&request, r#"{"cents":6}"#).await;
-    assert_eq!(other.code(), (422, "idempotency_key_reused"));
-    let bob = client.send(&request.replace("@ann", "@bob"), FIVE).await;
-    assert_eq!(bob.status, 412, "another principal's key is another key");
-    assert_eq!(
-        client.get("/accounts/1").await.body["state"]["balance"],
-        510
-    );
-
-    let open = "POST /accounts/8/open\nif-none-match: *\nidempotency-key: b";
-    let first = client.send(open, FIVE).await;
-    let again = client.send(open, FIVE).await;
-    assert_eq!((first.status, &first.body), (201, &again.body));
-    assert_eq!(
-        (again.status, again.header("location")),
-        (201, first.header("location"))
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_at_once_under_one_key_write_once_and_are_answered_alike() {
-    let client = rich().await;
-    let request = "POST /accounts/1/deposit\nidempotency-key: a";
-    let sent = (0..10).map(|_| client.send(request, FIVE));
-    let replies = futures_util::future::join_all(sent).await;
-    for reply in &replies {
-        assert_eq!((reply.status, &reply.body), (200, &replies[0].body));
-    }
-    assert_eq!(
-        client.get("/accounts/1").await.body["state"]["balance"],
-        505
-    );
-}
-
-#[tokio::test]
-async fn a_key_can_be_required_and_must_be_one() {
-    let mut options = RouteOptions::default();
-    options.idempotency_keys = IdempotencyKeys::Required;
-    let client = Client::rich(options).await;
-    let bare = client.send("POST /accounts/1/deposit", FIVE).await;
-    assert_eq!(bare.code(), (400, "idempotency_key_missing"));
-    let odd = client
-        .send("POST /accounts/1/deposit\nidempotency-key: a,b", FIVE)
-        .await;
-    assert_eq!(odd.code(), (400, "malformed_header"));
-}
-
-#[tokio::test]
 async fn a_rejection_is_422_or_as_the_routes_say() {
     let much = r#"{"cents":900}"#;
     let refused = rich().await.send("POST /accounts/1/withdraw", much).await;
@@ -233,4 +168,94 @@ async fn a_body_that_does_not_fit_says_where() {
     assert_eq!(unknown.code(), (404, "unknown_command"));
     let typed = "POST /accounts/1/withdraw\ncontent-type: application/vnd.bank+json; charset=utf-8";
     assert_eq!(client.send(typed, FIVE).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_command_can_have_a_demand_of_its_own() {
+    let mut options = RouteOptions::default();
+    options.preconditions = Preconditions::Required;
+    options.command_preconditions = [("deposit", Preconditions::Optional)].into();
+    let client = Client::rich(options).await;
+    let deposit = client.send("POST /accounts/1/deposit", FIVE).await;
+    assert_eq!(deposit.status, 200);
+    let withdraw = client.send("POST /accounts/1/withdraw", FIVE).await;
+    assert_eq!(withdraw.code(), (428, "precondition_required"));
+}
+
+#[tokio::test]
+#[should_panic(expected = "no command of account is named \"wihdraw\"")]
+async fn a_demand_of_a_command_that_is_not_there_is_refused_at_once() {
+    let mut options = RouteOptions::default();
+    options.command_preconditions = [("wihdraw", Preconditions::Required)].into();
+    Client::new(options).await;
+}
+
+#[tokio::test]
+async fn what_was_meant_for_an_older_version_is_what_the_command_declares() {
+    let client = rich().await;
+    let commutes = client
+        .send("POST /accounts/1/deposit?based_on=1", FIVE)
+        .await;
+    assert_eq!(
+        (commutes.status, &commutes.body["version"]),
+        (200, &json!(3))
+    );
+    let surfaces = client
+        .send("POST /accounts/1/withdraw?based_on=2", FIVE)
+        .await;
+    assert_eq!(surfaces.code(), (409, "conflict"));
+    assert_eq!(surfaces.body["conflict"]["kind"], "stale_version");
+    assert_eq!(surfaces.body["conflict"]["expected"], 2);
+    let early = client
+        .send("POST /accounts/1/deposit?based_on=9", FIVE)
+        .await;
+    assert_eq!(early.code(), (404, "version_not_reached"));
+    let both = "POST /accounts/1/deposit?based_on=1\nif-match: *";
+    assert_eq!(client.send(both, FIVE).await.code(), (400, "invalid_query"));
+    for query in ["based_on=x", "basedon=1"] {
+        let uri = format!("POST /accounts/1/deposit?{query}");
+        assert_eq!(client.send(&uri, FIVE).await.code(), (400, "invalid_query"));
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_key_yet_is_given_one() {
+    let mut options = RouteOptions::default();
+    // Whoever makes something overwrites nothing.
+    options.preconditions = Preconditions::Required;
+    let client = Client::new(options).await;
+    let made = client.send("POST /accounts/open", FIVE).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let location = made.header("location").expect("a place").to_owned();
+    let there = client.get(&location).await;
+    assert_eq!((there.status, there.etag()), (200, made.etag()));
+    assert_eq!(there.body["stream"], made.body["stream"]);
+    let another = client.send("POST /accounts/open", FIVE).await;
+    assert_ne!(another.header("location"), Some(location.as_str()));
+
+    let none = client.send("POST /accounts/withdraw", FIVE).await;
+    assert_eq!(none.code(), (404, "unknown_command"));
+    let odd = client
+        .send("POST /accounts/open\nif-match: \"x\"", FIVE)
+        .await;
+    assert_eq!(odd.code(), (412, "precondition_failed"));
+    let query = client.send("POST /accounts/open?based_on=1", FIVE).await;
+    assert_eq!(query.code(), (400, "invalid_query"));
+}
+
+/// An account that was deleted and is opened again is made anew, whatever its version.
+#[tokio::test]
+async fn what_is_made_again_is_201_too() {
+    let client = rich().await;
+    let stream = "account-1".parse().expect("an id");
+    let store = client.bus.store();
+    store
+        .delete(&stream, annalist::ExpectedVersion::Any)
+        .await
+        .expect("deleted");
+    let request = "POST /accounts/1/open\nif-none-match: *\nidempotency-key: k";
+    let again = client.send(request, FIVE).await;
+    assert_eq!((again.status, &again.body["version"]), (201, &json!(3)));
+    client.send("POST /accounts/1/deposit", FIVE).await;
+    assert_eq!(client.send(request, FIVE).await.answer(), again.answer());
 }

@@ -1,20 +1,18 @@
 //! Looking at an aggregate: as it is, as it was, and what happened to it. Changes nothing.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
-
-use axum::extract::{OriginalUri, Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{OriginalUri, Path, State};
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, Method, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{Answer, Answered, Refused, failed};
+use super::conditions::Conditions;
+use super::query::{Asked, Time, invalid, parts};
 use super::{Shared, readable};
 use crate::domain::{AnyLoaded, DomainError};
-use crate::http::{Checked, Preconditions, Problem};
+use crate::http::Problem;
 use crate::ids::{EventId, EventType, StreamId};
-use crate::token::VersionToken;
 use crate::version::{Position, StreamState, Version};
 
 /// An aggregate.
@@ -50,12 +48,11 @@ struct Happened {
 /// `GET /{key}`
 pub(super) async fn one(
     State(routes): Shared,
-    Path(key): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     OriginalUri(uri): OriginalUri,
-    method: Method,
-    headers: HeaderMap,
+    conditions: Conditions,
 ) -> Answered {
-    let stream = routes.stream(&key)?;
+    let stream = routes.stream(&parts(path)?)?;
     let mut query = Asked::of(&uri)?;
     let version = query.take::<u64>("version", "a number")?.map(Version::new);
     let time = query.take::<Time>("at", "a time such as 2026-11-01T12:00:00Z")?;
@@ -73,7 +70,7 @@ pub(super) async fn one(
         (None, None) => {
             readable(&info)?;
             // Who has it already is told so without a load.
-            if let Some(answer) = judged(&method, &headers, store.token(&info))? {
+            if let Some(answer) = conditions.known(store.token(&info))? {
                 return Ok(answer);
             }
             domain.load(store, &stream).await
@@ -92,44 +89,21 @@ pub(super) async fn one(
         ..
     } = loaded;
     let token = store.token_at(&stream, version, generation, last_event);
-    if let Some(answer) = judged(&method, &headers, token)? {
-        return Ok(answer);
-    }
-    let stream = &stream;
     let one = One {
-        stream,
+        stream: &stream,
         version,
         state,
     };
-    Ok(Answer {
-        token,
-        ..Answer::json(&one)
-    })
-}
-
-/// What the preconditions of a look come to, where it need not be taken.
-fn judged(
-    method: &Method,
-    headers: &HeaderMap,
-    current: Option<VersionToken>,
-) -> Result<Option<Answer>, Refused> {
-    let checked = Preconditions::Optional.check(method, headers, current);
-    let checked = checked.map_err(|error| Problem::from(&error))?;
-    if matches!(checked, Checked::NotModified) {
-        return Ok(Some(Answer::not_modified(current)));
-    }
-    match Problem::of_checked(&checked) {
-        Some(problem) => Err(problem.with_current(current).into()),
-        None => Ok(None),
-    }
+    conditions.show(token, &one)
 }
 
 /// `GET /{key}/history`
 pub(super) async fn history(
     State(routes): Shared,
-    Path((key, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     OriginalUri(uri): OriginalUri,
 ) -> Answered {
+    let (key, name) = parts(path)?;
     if name != "history" {
         let said = "only the history can be looked at here; a command is sent by POST";
         return Err(Problem::of_code("not_found", said).into());
@@ -149,7 +123,7 @@ pub(super) async fn history(
     let page = routes.store().read_stream(&stream);
     let page = page.from(Version::new(from.max(1))).limit(limit);
     let page = page.collect().await;
-    let page = page.map_err(|error| failed(&error, Problem::from(&error)))?;
+    let page = page.map_err(|error| failed(error.code(), &error, Problem::from(&error)))?;
     let mut events = Vec::with_capacity(page.events.len());
     for event in &page.events {
         for decoded in routes.domain.decode_event(event).map_err(told)? {
@@ -174,53 +148,5 @@ pub(super) async fn history(
 }
 
 fn told(error: DomainError) -> Refused {
-    failed(&error, Problem::from(&error)).into()
-}
-
-fn invalid(said: impl Into<String>) -> Refused {
-    Problem::of_code("invalid_query", said).into()
-}
-
-/// A time as in RFC 3339. A `+` that was not escaped has become a space on its way.
-struct Time(DateTime<Utc>);
-
-impl FromStr for Time {
-    type Err = chrono::ParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let time = DateTime::parse_from_rfc3339(text);
-        let time = time.or_else(|_| DateTime::parse_from_rfc3339(&text.replace(' ', "+")))?;
-        Ok(Self(time.to_utc()))
-    }
-}
-
-/// What a query asks for. A name that is not known is refused: what is asked for by a name
-/// that is misspelt would otherwise be left out in silence.
-struct Asked(BTreeMap<String, String>);
-
-impl Asked {
-    fn of(uri: &Uri) -> Result<Self, Refused> {
-        match Query::try_from_uri(uri) {
-            Ok(Query(asked)) => Ok(Self(asked)),
-            Err(_) => Err(invalid("the query cannot be read")),
-        }
-    }
-
-    fn take<T: FromStr>(&mut self, name: &str, what: &str) -> Result<Option<T>, Refused> {
-        let read = |text: String| text.parse::<T>();
-        match self.0.remove(name).map(read).transpose() {
-            Ok(value) => Ok(value),
-            Err(_) => Err(invalid(format!("`{name}` is not {what}"))),
-        }
-    }
-
-    fn nothing_else(&self, known: &[&str]) -> Result<(), Refused> {
-        match self.0.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(invalid(format!(
-                "`{name}` is not known here, only {}",
-                known.join(" and ")
-            ))),
-        }
-    }
+    failed(error.code(), &error, Problem::from(&error)).into()
 }

@@ -123,6 +123,21 @@ static KINDS: &[Kind] = &[
         "The body is too large",
     ),
     said(
+        "headers_too_large",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The headers are too large",
+    ),
+    said(
+        "body_too_slow",
+        StatusCode::REQUEST_TIMEOUT,
+        "The body took too long",
+    ),
+    said(
+        "body_cut_short",
+        StatusCode::BAD_REQUEST,
+        "The body was not sent to its end",
+    ),
+    said(
         "unsupported_media_type",
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "The body must be JSON",
@@ -167,11 +182,6 @@ static KINDS: &[Kind] = &[
         "command_id_reused",
         StatusCode::UNPROCESSABLE_ENTITY,
         "The command id was used for something else",
-    ),
-    said(
-        "idempotency_key_in_use",
-        StatusCode::CONFLICT,
-        "The first request is still on its way",
     ),
     said(
         "key_reused",
