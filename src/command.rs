@@ -133,7 +133,7 @@
 //! | with the same command id and payload, to the same aggregate | safe, for ever and from anywhere: [`Decision::AlreadyApplied`], with the outcome of the first time |
 //! | with the same command id, to another aggregate | **another command**: an id is known to its aggregate alone |
 //! | with the same command id and another payload | refused: [`DispatchError::CommandIdReused`] |
-//! | after a conflict, a rejection or nothing to do | decided anew, since nothing was written under the id, unless [`record_outcome`](Dispatch::record_outcome) kept it; then it takes no effect, and [`repeat_refusal`](Dispatch::repeat_refusal) tells why |
+//! | after a conflict, a rejection or nothing to do | decided anew, since nothing was written under the id, unless [`record_outcome`](Dispatch::record_outcome) kept it |
 //! | after a lost answer, a time-out, a dropped future | safe with the command id of the first time; without one nobody can tell whether it is the first time |
 //! | **without a command id** | **a second command, which takes effect a second time** |
 //!
@@ -180,7 +180,8 @@ use serde::Serialize;
 use crate::aggregate::Aggregate;
 use crate::conflict::Policy;
 use crate::event::RecordedEvent;
-use crate::version::{Position, Version};
+use crate::ids::EventId;
+use crate::version::{Generation, Position, Version};
 
 mod bus;
 mod closure;
@@ -399,6 +400,12 @@ impl Requires {
 pub struct Outcome<A: Aggregate> {
     /// The stream's version after it.
     pub version: Version,
+    /// The version of its first event; none where it had none.
+    pub first_version: Option<Version>,
+    /// The stream's generation, as far as it is known.
+    pub generation: Generation,
+    /// The id of the stream's last event then; none where there was none to read.
+    pub last_event: Option<EventId>,
     /// The position of its last event; none where it had none.
     pub position: Option<Position>,
     /// What it made happen.

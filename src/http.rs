@@ -3,8 +3,7 @@
 //!
 //! For whoever serves aggregates over HTTP, by whatever framework: all of it is plain
 //! functions on the types of the crate `http`. Nothing here reads a store, sends
-//! a command, or waits, but for [`IdempotencyKey::reserve`] and the routes in `axum`, which
-//! put it together.
+//! a command, or waits, but for the routes in `axum`, which put it together.
 //!
 //! | room | what it is for |
 //! |---|---|
@@ -12,7 +11,7 @@
 //! | [`Preconditions`] | `If-Match` and `If-None-Match`, as one pure function |
 //! | [`Problem`] | what went wrong, as RFC 9457 has it, and under which status |
 //! | [`Statuses`] | the statuses that an application chooses for its rejections |
-//! | [`IdempotencyKey`] | the name of a request that is done once, and what it is held to |
+//! | [`IdempotencyKey`] | the name of a request that is done once |
 //! | [`MalformedHeader`] | a header that cannot be read, and where |
 //! | `axum` | routes for the aggregates of a domain (feature `axum`) |
 //!
@@ -34,11 +33,9 @@ mod idempotency;
 mod malformed;
 mod preconditions;
 mod problem;
-mod reserve;
 
 pub use etag::EntityTag;
 pub use idempotency::{IdempotencyKey, IdempotencyRefusal};
 pub use malformed::MalformedHeader;
 pub use preconditions::{Checked, Expecting, PreconditionField, Preconditions};
 pub use problem::{Problem, Statuses};
-pub use reserve::ReserveError;

@@ -90,7 +90,7 @@ pub struct Loaded<A> {
 
 impl<A: Aggregate> Loaded<A> {
     /// One that was never written.
-    fn new(stream: StreamId) -> Self {
+    pub(crate) fn new(stream: StreamId) -> Self {
         Self {
             stream,
             state: A::default(),

@@ -22,6 +22,8 @@ pub(crate) struct ServeOptions {
     pub(crate) connections_max: usize,
     /// How long a client may take to say what it wants, or to want something again.
     pub(crate) head_time_max: Duration,
+    /// How long one may last, a client that does not read its answers included.
+    pub(crate) connection_time_max: Duration,
     /// How long requests may take that are under way when the server is told to end.
     pub(crate) shutdown_time_max: Duration,
 }
@@ -31,6 +33,7 @@ impl Default for ServeOptions {
         Self {
             connections_max: 1_024,
             head_time_max: Duration::from_secs(10),
+            connection_time_max: Duration::from_secs(300),
             shutdown_time_max: Duration::from_secs(10),
         }
     }
@@ -67,7 +70,7 @@ pub(crate) async fn serve(
         let connection = under_way.watch(connection);
         tokio::spawn(async move {
             // That a client has gone, or was too slow, is no failure of the server's.
-            let _ = connection.await;
+            let _ = timeout(options.connection_time_max, connection).await;
             drop(place);
         });
     }

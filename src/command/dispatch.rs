@@ -41,7 +41,8 @@ pub(crate) struct DispatchOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) repairing: bool,
     pub(crate) record_outcome: bool,
-    pub(crate) repeat_refusal: bool,
+    /// How many unseen events a caller that demanded an older version is told of.
+    pub(crate) unseen_max: Option<u64>,
 }
 
 /// What the caller has seen of the aggregate.
@@ -115,17 +116,6 @@ macro_rules! dispatch_options {
             /// closed aggregate keeps nothing, and refuses for ever.
             pub fn record_outcome(mut self) -> Self {
                 self.options.record_outcome = true;
-                self
-            }
-
-            /// Answers a repeat of what was refused, and kept by
-            /// [`record_outcome`](Self::record_outcome), with that refusal again, in place of
-            /// [`AlreadyApplied`](crate::Decision::AlreadyApplied): decided once more on the
-            /// state that it was refused on. Where that was removed since, or today's code would
-            /// not refuse it any more, the repeat is `AlreadyApplied` without events after all:
-            /// it took no effect then, and takes none now.
-            pub fn repeat_refusal(mut self) -> Self {
-                self.options.repeat_refusal = true;
                 self
             }
         }

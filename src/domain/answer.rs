@@ -11,8 +11,8 @@ use crate::caught::{caught, chain};
 use crate::codec::{Codec, EncodeError};
 use crate::command::{Command, Decision, DispatchError, Outcome};
 use crate::conflict::{ConflictReport, UnseenEvent};
-use crate::ids::{EventType, StreamId};
-use crate::version::{Position, Version};
+use crate::ids::{EventId, EventType, StreamId};
+use crate::version::{Generation, Position, Version};
 
 /// An event by its type and its JSON, in today's shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,12 @@ pub struct AnyOutcome {
     pub stream: StreamId,
     /// The stream's version after it.
     pub version: Version,
+    /// The version of its first event; none where it had none.
+    pub first_version: Option<Version>,
+    /// The stream's generation, as far as it is known.
+    pub generation: Generation,
+    /// The id of the stream's last event then; none where there was none to read.
+    pub last_event: Option<EventId>,
     /// The position of its last event; none where it had none.
     pub position: Option<Position>,
     /// What decided it.
@@ -73,6 +79,9 @@ impl AnyOutcome {
         Self {
             stream,
             version: outcome.version,
+            first_version: outcome.first_version,
+            generation: outcome.generation,
+            last_event: outcome.last_event,
             position: outcome.position,
             decided_by: outcome.decided_by,
             attempts: outcome.attempts,

@@ -19,6 +19,7 @@ use crate::command::{
     Command, CommandBus, DispatchError, DispatchOptions, InvalidDispatch, dispatch_options,
     fingerprint,
 };
+use crate::conflict::ConflictReport;
 use crate::store::Fingerprint;
 
 /// A command whose type is not known any more, as [`Domain::decode`](super::Domain::decode)
@@ -162,6 +163,11 @@ impl IntoFuture for AnyDispatch {
             telling,
         } = self;
         let AnyCommand { name, command, .. } = command;
+        // It is told as a report, and one more than it lists says that there are more.
+        let options = DispatchOptions {
+            unseen_max: Some(ConflictReport::UNSEEN_MAX as u64 + 1),
+            ..options
+        };
         command.send(name, bus, key, options, telling)
     }
 }
@@ -204,6 +210,7 @@ fn field_of<C: DeserializeOwned>(json: &[u8]) -> Option<String> {
         serde_path_to_error::deserialize::<_, C>(&mut json).err()
     };
     let error = caught(read).ok().flatten()?;
+    let missing = missing_field(&error.inner().to_string());
     let mut field = String::new();
     for segment in error.path() {
         let name = match segment {
@@ -213,9 +220,25 @@ fn field_of<C: DeserializeOwned>(json: &[u8]) -> Option<String> {
             Segment::Unknown => break,
         };
         field.push('/');
-        field.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        field.push_str(&escaped(&name));
+    }
+    if let Some(missing) = missing {
+        field.push('/');
+        field.push_str(&missing);
     }
     (!field.is_empty()).then_some(field)
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The field that is not there: the path leads to where it is missing, and only serde's own
+/// words for it, `serde::de::Error::missing_field`, name it.
+fn missing_field(said: &str) -> Option<String> {
+    let rest = said.strip_prefix("missing field `")?;
+    let (name, _) = rest.split_once('`')?;
+    Some(escaped(name))
 }
 
 /// A command, as far as it can be sent.

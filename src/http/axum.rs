@@ -35,22 +35,23 @@
 //!
 //! # Keys of requests
 //!
-//! The key is looked up before the precondition. It is held to one request of its
-//! [`Principal`] by [`IdempotencyKey::reserve`], and the command id is made of both. So a
-//! request that was done is answered as it was, for ever and after a restart, and two at once
-//! are written once and answered alike. What the answer was is found again in the history and
-//! copied nowhere: what is removed from a stream is not kept in an answer either, and then
-//! the answer has neither its events nor its state.
+//! A request under a key is held before anything of it is done, for its [`Principal`], its
+//! aggregate, its command and the JSON of it, and its answer is kept before it is told: see
+//! [`Answers`]. Sent again it is answered to the byte as before, also after a restart, and
+//! whatever its precondition says by then; two at once are done once and answered alike. What
+//! is begun under a key goes on if the client goes away.
 //!
-//! Done are effects, rejections, and that nothing was left to do. A conflict, a precondition
-//! that did not hold, or a store that was busy did nothing: the same key may be sent again,
-//! with another precondition, and is decided anew.
+//! Kept are effects, rejections, and that nothing was left to do. A conflict, a precondition
+//! that did not hold, or a store that was busy did nothing: the same request may be sent again
+//! under its key, with another precondition, and is decided anew. A server that is killed
+//! between an effect and its answer recognises the command, and answers anew what it did then.
 //!
 //! # What is the server's to do
 //!
 //! Who may send what; how long the head of a request may take, which ends before a route
 //! is known (`header_read_timeout` of hyper); TLS; and how many requests there are at once.
-//! Neither payloads, states nor headers are written to a log here.
+//! Neither payloads, states nor headers are written to a log here; answers that are kept hold
+//! states.
 //!
 //! ```
 //! # use annalist::{Aggregate, Command, CommandBus, Domain, Store};
@@ -109,8 +110,6 @@ use axum::middleware::map_request_with_state;
 use axum::routing::get;
 use http::Method;
 
-#[cfg(doc)]
-use super::IdempotencyKey;
 use super::{Preconditions, Problem, Statuses};
 use crate::aggregate::Aggregate;
 use crate::command::CommandBus;
@@ -120,6 +119,7 @@ use crate::store::{Store, StreamInfo};
 use crate::version::StreamState;
 
 mod answer;
+mod answers;
 mod conditions;
 mod look;
 mod outcome;
@@ -127,6 +127,7 @@ mod query;
 mod send;
 
 pub use answer::{Answer, Answered};
+pub use answers::Answers;
 pub use conditions::Conditions;
 
 use answer::{Refused, failed};
@@ -141,6 +142,9 @@ pub struct RouteOptions {
     pub command_preconditions: BTreeMap<&'static str, Preconditions>,
     /// Whether a command must come with an `Idempotency-Key`. Default: it may.
     pub idempotency_keys: IdempotencyKeys,
+    /// Where the answers to requests under a key are kept. Default: beside the events, for
+    /// seven days.
+    pub answers: Answers,
     /// The statuses of rejections. Default: 422.
     pub statuses: Statuses,
     /// What a conflict tells. Default: no payloads and no state.
@@ -164,6 +168,7 @@ impl Default for RouteOptions {
             preconditions: Preconditions::default(),
             command_preconditions: BTreeMap::new(),
             idempotency_keys: IdempotencyKeys::default(),
+            answers: Answers::default(),
             statuses: Statuses::default(),
             conflicts: ConflictDetail::default(),
             header_bytes_max: 16 << 10,
@@ -240,6 +245,7 @@ pub fn aggregate_routes<A: Aggregate>(
         .route("/{key}", get(look::one).post(send::create))
         .route("/{key}/{name}", get(look::history).post(send::command))
         .method_not_allowed_fallback(not_allowed)
+        .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(routes.options.body_bytes_max))
         .layer(map_request_with_state(Arc::clone(&routes), light))
         .with_state(routes)
@@ -302,6 +308,11 @@ async fn light(State(routes): Shared, request: Request) -> Result<Request, Probl
             format!("the headers have {bytes} bytes, of which {most} are taken"),
         )),
     }
+}
+
+async fn nothing_here() -> Problem {
+    let said = "nothing is here: look at /{key} and /{key}/history, send to /{key}/{command}";
+    Problem::of_code("not_found", said)
 }
 
 async fn not_allowed(method: Method) -> Problem {

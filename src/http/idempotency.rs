@@ -1,8 +1,8 @@
 //! The name that a client gives to a request, so that it is done once however often it is
 //! sent: [`Idempotency-Key`][draft].
 //!
-//! Read here, and turned into the command id that the bus and the store know for ever: what
-//! was answered is found again from what they keep. `reserve` holds a key to one request.
+//! Read here, and turned into the command id that the bus and the store know for ever. What
+//! was answered is kept by the routes; nothing is kept here.
 //!
 //! [draft]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 
@@ -159,7 +159,7 @@ pub enum IdempotencyRefusal {
     /// It must have one: status 400.
     #[error("send an Idempotency-Key, and the same one if you send the request again")]
     Missing,
-    /// The key has taken effect for another request: status 422.
+    /// The key is held by another request: status 422.
     #[error("the Idempotency-Key was used for another request; give each request a key of its own")]
     OtherRequest,
 }

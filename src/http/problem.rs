@@ -150,13 +150,15 @@ impl Problem {
     }
 
     /// Adds what happened meanwhile.
-    fn with_conflict(mut self, report: ConflictReport) -> Self {
+    pub(super) fn with_conflict(mut self, report: ConflictReport) -> Self {
         // Nobody asked for more than time, and that is all it takes.
         if let ConflictReason::Attempts | ConflictReason::Deadline = report.reason {
             self.retry_helps = true;
             self.retry_after = Some(1);
         }
-        self.command.clone_from(&report.command);
+        if report.command.is_some() {
+            self.command.clone_from(&report.command);
+        }
         self.stream = Some(report.stream.clone());
         self.conflict = Some(Box::new(report));
         self
@@ -164,11 +166,19 @@ impl Problem {
 
     /// The same for a request that stated a precondition: what would have been told as a
     /// conflict is that it did not hold, 412 and not 409. What the client stated decides, not
-    /// when it was noticed.
+    /// when it was noticed. An aggregate that must be there and is not, or must not and is,
+    /// is told so only where that makes the precondition false, too.
     #[must_use]
     pub fn under(mut self, expecting: &super::Expecting) -> Self {
-        let is_broken = ["conflict", "stream_closed", "already_exists", "not_found"];
-        if expecting.is_precondition() && is_broken.contains(&self.code.as_str()) {
+        let is_broken = match (self.code.as_str(), expecting) {
+            (_, super::Expecting::Nothing) => false,
+            ("conflict" | "stream_closed", _) => true,
+            // Where the precondition holds, it is the domain that says no.
+            ("already_exists", super::Expecting::Absent) => true,
+            ("not_found", super::Expecting::Token(_)) => true,
+            _ => false,
+        };
+        if is_broken {
             self.become_kind(Kind::of("precondition_failed"));
             self.retry_helps = false;
             self.retry_after = None;

@@ -1,10 +1,16 @@
 //! A request is done once under its key, and answered alike for ever.
 
-use annalist::ExpectedVersion;
-use annalist::http::Preconditions;
-use annalist::http::axum::{IdempotencyKeys, RouteOptions};
-use serde_json::json;
+use std::time::{Duration, Instant};
 
+use annalist::http::axum::{Answers, IdempotencyKeys, RouteOptions};
+use annalist::http::{IdempotencyKey, Preconditions};
+use annalist::{ExpectedVersion, Version};
+use http::HeaderMap;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::bank::domain;
 use crate::client::Client;
 
 pub(crate) const FIVE: &str = r#"{"cents":5}"#;
@@ -27,6 +33,9 @@ async fn a_request_is_done_once_under_its_key() {
     assert_eq!(client.send(&bare, FIVE).await.answer(), first.answer());
     let spaced = client.send(&request, "{ \"cents\" : 5 }").await;
     assert_eq!(spaced.answer(), first.answer(), "it says the same");
+    // What a later release would make of it does not matter, only what is sent.
+    let more = client.send(&request, r#"{"cents":5,"note":null}"#).await;
+    assert_eq!(more.code(), (422, "idempotency_key_reused"));
     // Others have come, and the answer stays that of then.
     client.send("POST /accounts/1/deposit", FIVE).await;
     assert_eq!(client.send(&request, FIVE).await.answer(), first.answer());
@@ -128,26 +137,145 @@ pub(crate) const ENDS: [(&str, &str, (u16, &str)); 6] = [
     ("POST /accounts/1/open", FIVE, (409, "already_exists")),
 ];
 
+/// Whatever has become of the aggregate since: the answer is what was answered, and what is
+/// in it can be forgotten.
 #[tokio::test]
-async fn an_answer_keeps_nothing_that_was_removed() {
-    let client = rich().await;
-    let request = "POST /accounts/1/deposit\nidempotency-key: a";
-    assert_eq!(client.send(request, FIVE).await.status, 200);
-    let stream = "account-1".parse().expect("an id");
+async fn an_answer_stays_until_it_is_forgotten() {
+    let answers = Answers::default();
+    let mut options = RouteOptions::default();
+    options.answers = answers.clone();
+    let client = Client::rich(options).await;
     let store = client.bus.store();
-    store
-        .delete(&stream, ExpectedVersion::Any)
-        .await
-        .expect("deleted");
-    let again = client.send(request, FIVE).await;
+    let stream = "account-1".parse().expect("an id");
+    let rows = [
+        ("deposit", FIVE, 200),
+        ("withdraw", r#"{"cents":900}"#, 422),
+        ("open", FIVE, 409),
+    ];
+    let send = async |row: &(&str, &'static str, u16)| {
+        let request = format!("POST /accounts/1/{0}\nidempotency-key: {0}", row.0);
+        client.send(&request, row.1).await
+    };
+    let mut first = Vec::new();
+    for row in &rows {
+        let reply = send(row).await;
+        assert_eq!(reply.status, row.2, "{reply:?}");
+        first.push(reply);
+    }
+    let truncated = store.truncate_before(&stream, Version::new(3)).await;
+    truncated.expect("truncated");
+    for (row, first) in rows.iter().zip(&first) {
+        assert_eq!(send(row).await.answer(), first.answer());
+    }
+    let deleted = store.delete(&stream, ExpectedVersion::Any).await;
+    deleted.expect("deleted");
+    for (row, first) in rows.iter().zip(&first) {
+        assert_eq!(send(row).await.answer(), first.answer());
+    }
+    let forgotten = answers.forget(store, &stream).await;
+    assert_eq!(forgotten.expect("forgotten"), 3);
+    // What took effect is still known, and told as far as it can be read.
+    let again = send(&rows[0]).await;
     assert_eq!((again.status, &again.body["events"]), (200, &json!([])));
-    assert_eq!(again.body["state"], json!({ "balance": 0 }));
-    assert_eq!(again.header("etag"), None);
+    assert_eq!(send(&rows[1]).await.code(), (404, "not_found"));
     assert_eq!(
         client.get("/accounts/1").await.status,
         410,
         "nothing is brought back"
     );
+}
+
+/// Refused on what was seen long ago, or where others came between: the answer is no other
+/// one when it is sent again.
+#[tokio::test]
+async fn what_was_refused_stays_refused_whatever_it_was_based_on() {
+    let client = rich().await;
+    let rows = [
+        ("withdraw?based_on=0", FIVE, (404, "not_found")),
+        (
+            "withdraw?based_on=1",
+            r#"{"cents":400,"force":true}"#,
+            (422, "invariant_violated"),
+        ),
+        (
+            "deposit?based_on=1",
+            r#"{"cents":-350}"#,
+            (422, "invariant_violated"),
+        ),
+        ("open?based_on=1", FIVE, (409, "already_exists")),
+    ];
+    for (at, (command, body, refused)) in rows.iter().enumerate() {
+        let request = format!("POST /accounts/1/{command}\nidempotency-key: {at}");
+        let first = client.send(&request, body).await;
+        assert_eq!(first.code(), *refused, "{command}");
+        assert_eq!(
+            client.send(&request, body).await.answer(),
+            first.answer(),
+            "{command}"
+        );
+        let now = request
+            .replace("based_on=0", "based_on=2")
+            .replace("based_on=1", "based_on=2");
+        assert_eq!(
+            client.send(&now, body).await.answer(),
+            first.answer(),
+            "{command}"
+        );
+    }
+    assert_eq!(client.get("/accounts/1").await.body["version"], 2);
+}
+
+/// The server was killed after the effect and before the answer: the command is recognised.
+#[tokio::test]
+async fn an_effect_without_an_answer_is_answered_as_it_was() {
+    let client = rich().await;
+    let mut headers = HeaderMap::new();
+    headers.insert("idempotency-key", "a".parse().expect("a value"));
+    let key = IdempotencyKey::of(&headers).expect("a key").expect("a key");
+    let command = domain().decode("open", FIVE).expect("a command");
+    let sent = client
+        .bus
+        .dispatch_any("7", command)
+        .command_id(key.command_id("ann"));
+    let outcome = sent.await.expect("an outcome");
+    client.send("POST /accounts/7/deposit", FIVE).await;
+    let request = "POST /accounts/7/open\nif-none-match: *\nidempotency-key: a\n@ann";
+    let told = client.send(request, FIVE).await;
+    assert_eq!(
+        (told.status, told.header("location")),
+        (201, Some("/accounts/7"))
+    );
+    assert_eq!(
+        (&told.body["version"], &told.body["state"]["balance"]),
+        (&json!(1), &json!(5))
+    );
+    assert_eq!(told.body["position"], json!(outcome.position));
+    let then = client.get("/accounts/7?version=1").await;
+    assert_eq!(told.etag(), then.etag());
+    assert_eq!(client.send(request, FIVE).await.answer(), told.answer());
+}
+
+/// What is begun under a key comes to its end, also if nobody hears of it.
+#[tokio::test]
+async fn a_client_that_goes_away_is_answered_when_it_comes_back() {
+    let client = rich().await;
+    let request = "POST /accounts/1/deposit HTTP/1.1\r\nhost: x\r\nidempotency-key: a\r\n\
+                   content-type: application/json\r\ncontent-length: 11\r\n\r\n{\"cents\":5}";
+    let mut stream = TcpStream::connect(client.address)
+        .await
+        .expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    drop(stream);
+    let began = Instant::now();
+    let again = client
+        .send("POST /accounts/1/deposit\nidempotency-key: a", FIVE)
+        .await;
+    assert_eq!((again.status, &again.body["version"]), (200, &json!(3)));
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "it is waited for an answer, not for a claim"
+    );
+    assert_eq!(client.get("/accounts/1").await.body["version"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,22 +17,8 @@ async fn all(client: &Client) -> Vec<Reply> {
 
 fn compare(again: &[Reply], first: &[Reply]) {
     for (again, first) in again.iter().zip(first) {
-        let (mut again, mut first) = (again.body.clone(), first.body.clone());
-        // What is there now is told as it is now.
-        for body in [&mut again, &mut first] {
-            if let Some(body) = body.as_object_mut() {
-                body.remove("current_etag");
-            }
-        }
-        assert_eq!(again, first);
+        assert_eq!(again.answer(), first.answer());
     }
-    let statuses = |replies: &[Reply]| {
-        let answers = replies
-            .iter()
-            .map(|reply| (reply.status, reply.header("etag").map(str::to_owned)));
-        answers.collect::<Vec<_>>()
-    };
-    assert_eq!(statuses(again), statuses(first));
 }
 
 #[tokio::test]

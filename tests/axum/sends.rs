@@ -69,10 +69,27 @@ async fn a_stale_client_is_told_412_and_what_it_has_not_seen() {
         assert_eq!(failed.code(), (412, "precondition_failed"), "{header}");
         assert!(failed.body["conflict"].is_object(), "{header}");
     }
-    let absent = client
-        .send("POST /accounts/9/withdraw\nif-match: *", FIVE)
-        .await;
-    assert_eq!(absent.code(), (412, "precondition_failed"));
+    // Also where the command would say no by itself.
+    for request in [
+        "POST /accounts/9/withdraw\nif-match: *",
+        "POST /accounts/1/open\nif-none-match: *",
+    ] {
+        let failed = client.send(request, FIVE).await;
+        assert_eq!(failed.code(), (412, "precondition_failed"), "{request}");
+        assert_eq!(
+            failed.body["conflict"]["kind"], "stale_version",
+            "{request}"
+        );
+    }
+    // A precondition that holds is not what is in the way.
+    let tag = client.get("/accounts/1").await.etag().to_owned();
+    let there = format!("POST /accounts/1/open\nif-match: {tag}");
+    assert_eq!(
+        client.send(&there, FIVE).await.code(),
+        (409, "already_exists")
+    );
+    let absent = "POST /accounts/9/withdraw\nif-none-match: *";
+    assert_eq!(client.send(absent, FIVE).await.code(), (404, "not_found"));
 }
 
 #[tokio::test]
@@ -157,6 +174,7 @@ async fn a_body_that_does_not_fit_says_where() {
     let odd = send(r#"{"cents":"5"}"#).await;
     assert_eq!(odd.code(), (400, "malformed_command"));
     assert_eq!(odd.body["field"], "/cents");
+    assert_eq!(send("{}").await.body["field"], "/cents");
     assert_eq!(send("").await.code(), (400, "malformed_command"));
     assert_eq!(send("{").await.code(), (400, "malformed_command"));
     let long = send(r#"{"cents":5                                 }"#).await;

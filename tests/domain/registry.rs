@@ -132,7 +132,8 @@ fn the_field_that_does_not_fit_is_told_as_a_json_pointer() {
     let second = r#"{ "coins": [{}, { "a/b~": "5" }] }"#;
     assert_eq!(field(second).as_deref(), Some("/coins/1/a~1b~0"));
     assert_eq!(field(r#"{ "coins": 5 }"#).as_deref(), Some("/coins"));
-    assert_eq!(field("{}"), None, "it is the whole that lacks something");
+    assert_eq!(field("{}").as_deref(), Some("/coins"));
+    assert_eq!(field("5"), None, "it is the whole that does not fit");
 }
 
 #[test]

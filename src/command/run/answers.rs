@@ -45,9 +45,8 @@ impl<C: Command> Run<C> {
 
     /// Keeps the id of a command that was not decided because of what its aggregate is: sent
     /// again it takes no effect either, whatever has become of the aggregate. It was refused
-    /// when it was judged: kept at that version if it is still there, so that the refusal can
-    /// be found again, and at any other if not. Who took effect under the id meanwhile is told
-    /// of.
+    /// when it was judged, so any version may follow; who took effect under the id meanwhile
+    /// is told of.
     pub(super) async fn keep_refusal(&mut self, answer: Answer<C>) -> Answer<C> {
         use DispatchError::{AlreadyExists, InvariantViolated, NotFound};
         let Err(
@@ -58,19 +57,14 @@ impl<C: Command> Run<C> {
         else {
             return answer;
         };
-        let judged = (*version, None);
-        for expected in [ExpectedVersion::Exact(*version), ExpectedVersion::Any] {
-            let nothing = Commit::new()
-                .append(self.stream.clone(), expected, [])
-                .key(self.id.as_str(), self.fingerprint);
-            match self.send(nothing, judged).await? {
-                Appended::Known(receipt) => return self.already(receipt).await,
-                Appended::Landed(_) => return answer,
-                Appended::Lost => {}
-            }
+        let nothing = Commit::new()
+            .append(self.stream.clone(), ExpectedVersion::Any, [])
+            .key(self.id.as_str(), self.fingerprint);
+        match self.send(nothing, (*version, None)).await? {
+            Appended::Known(receipt) => self.already(receipt).await,
+            // A closed one stays as it is, and so does the answer.
+            Appended::Landed(_) | Appended::Lost => answer,
         }
-        // A closed one stays as it is, and so does the answer.
-        answer
     }
 
     /// Step 2: the state to decide on first.
@@ -169,7 +163,9 @@ impl<C: Command> Run<C> {
     ) -> Result<Vec<RecordedEvent>, DispatchError<C>> {
         loop {
             let rest = self.store().read_stream(&self.stream);
-            match rest.from(seen.next()).to(now.version).collect().await {
+            let rest = rest.from(seen.next()).to(now.version);
+            let rest = rest.limit(self.options.unseen_max.unwrap_or(u64::MAX));
+            match rest.collect().await {
                 Ok(slice) => return Ok(slice.events),
                 Err(error) => self.pause_after(error.into()).await?,
             }
@@ -274,13 +270,19 @@ impl<C: Command> Run<C> {
         draft: Draft<C>,
         receipt: &Receipt,
     ) -> Outcome<C::Aggregate> {
-        if let Some(last) = draft.new_events.last().filter(|_| !receipt.replayed) {
+        let last_event = draft
+            .new_events
+            .last()
+            .map(|last| last.id)
+            .or(at.last_event);
+        let generation = at.generation;
+        if !draft.new_events.is_empty() && !receipt.replayed {
             // It has landed: a copy that panics is none of the caller's business.
             let kept = caught(|| {
                 self.keep(&Loaded {
                     state: draft.state.clone(),
                     version: receipt.version(),
-                    last_event: Some(last.id),
+                    last_event,
                     ..at
                 });
             });
@@ -288,6 +290,9 @@ impl<C: Command> Run<C> {
         }
         Outcome {
             version: receipt.version(),
+            first_version: receipt.appends.first().and_then(|append| append.first),
+            generation,
+            last_event,
             position: receipt.position,
             events: draft.events,
             state: draft.state,
@@ -300,31 +305,12 @@ impl<C: Command> Run<C> {
     /// The outcome of a command that took effect before, as it was then: as far as it can
     /// still be read.
     pub(super) async fn already(&mut self, receipt: Receipt) -> Answer<C> {
-        let outcome = loop {
+        loop {
             match self.applied(&receipt).await {
-                Ok(outcome) => break outcome,
+                Ok(outcome) => return Ok(outcome),
                 Err(error) => self.pause_after(error).await?,
             }
-        };
-        if self.options.repeat_refusal && receipt.position.is_none() {
-            self.refuse_again(outcome.version).await?;
         }
-        Ok(outcome)
-    }
-
-    /// Refuses what was refused at a version before: deciding is pure, so that the state of
-    /// then says what it said then.
-    async fn refuse_again(&mut self, version: Version) -> Result<(), DispatchError<C>> {
-        let at = loop {
-            match self.repository.load_stream_at(&self.stream, version).await {
-                Ok(at) => break at,
-                Err(LoadError::Removed { .. }) => return Ok(()),
-                Err(error) => self.pause_after(error).await?,
-            }
-        };
-        self.require(&at)?;
-        self.draft(&at, Step::Decide(Decision::AlreadyApplied))?;
-        Ok(())
     }
 
     async fn applied(&self, receipt: &Receipt) -> Result<Outcome<C::Aggregate>, LoadError> {
@@ -341,16 +327,18 @@ impl<C: Command> Run<C> {
             None => Vec::new(),
         };
         let events = self.repository.decode(&recorded)?;
-        let state = match self.repository.load_stream_at(&self.stream, last).await {
-            Ok(at) => at.state,
-            Err(LoadError::Removed { .. }) => C::Aggregate::default(),
-            Err(error) => return Err(error),
+        let at = match self.repository.load_stream_at(&self.stream, last).await {
+            Err(LoadError::Removed { .. }) => Loaded::new(self.stream.clone()),
+            at => at?,
         };
         Ok(Outcome {
             version: last,
+            first_version: first,
+            generation: at.generation,
+            last_event: at.last_event,
             position: receipt.position,
             events,
-            state,
+            state: at.state,
             attempts: self.backoff.attempts(),
             unseen: Vec::new(),
             decided_by: Decision::AlreadyApplied,

@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::answers::KeptAnswer;
 use crate::http::{EntityTag, Problem};
 use crate::ids::StreamId;
 use crate::token::VersionToken;
@@ -25,28 +26,36 @@ pub(super) type Refused = Box<Problem>;
 /// use annalist::http::axum::Answer;
 /// use axum::response::IntoResponse;
 ///
-/// let response = Answer::json(&serde_json::json!({ "balance": 500 })).into_response();
+/// let answer = Answer::json(&serde_json::json!({ "balance": 500 })).expect("JSON");
+/// let response = answer.into_response();
 /// assert_eq!(response.status(), 200);
 /// assert_eq!(response.headers()["content-type"], "application/json");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) token: Option<VersionToken>,
-    pub(super) location: Option<String>,
-    pub(super) body: Vec<u8>,
+    status: StatusCode,
+    etag: Option<String>,
+    location: Option<String>,
+    body: String,
 }
 
 impl Answer {
-    /// 200 with a value as JSON. One that has no JSON form leaves the body empty.
-    #[must_use]
-    pub fn json(value: &impl Serialize) -> Self {
-        Self {
+    /// 200 with a value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`], status 500, for a value that has no JSON form.
+    pub fn json(value: &impl Serialize) -> Answered {
+        let body = serde_json::to_string(value).map_err(|error| {
+            let problem = Problem::of_code("state_without_json", "");
+            failed("state_without_json", &error, problem)
+        })?;
+        Ok(Self {
             status: StatusCode::OK,
-            token: None,
+            etag: None,
             location: None,
-            body: serde_json::to_vec(value).unwrap_or_default(),
-        }
+            body,
+        })
     }
 
     /// The same under another status.
@@ -58,19 +67,62 @@ impl Answer {
 
     /// The same with the `ETag` of what it shows, if that has one.
     #[must_use]
-    pub const fn with_token(mut self, token: Option<VersionToken>) -> Self {
-        self.token = token;
+    pub fn with_token(mut self, token: Option<VersionToken>) -> Self {
+        self.etag = token.map(|token| EntityTag::from(token).to_string());
+        self
+    }
+
+    /// The same with where it is to be looked at from then on.
+    #[must_use]
+    pub fn with_location(mut self, location: impl Into<String>) -> Self {
+        self.location = Some(location.into());
         self
     }
 
     /// 304 has no body, and the tag that a 200 would have: RFC 9110, section 15.4.5.
-    pub(super) const fn not_modified(token: Option<VersionToken>) -> Self {
-        Self {
+    pub(super) fn not_modified(token: Option<VersionToken>) -> Self {
+        let nothing = Self {
             status: StatusCode::NOT_MODIFIED,
-            token,
+            etag: None,
             location: None,
-            body: Vec::new(),
+            body: String::new(),
+        };
+        nothing.with_token(token)
+    }
+}
+
+/// An answer as it is kept, and told again.
+impl KeptAnswer {
+    pub(super) fn of(answered: &Answered) -> Self {
+        match answered {
+            Ok(answer) => Self {
+                status: answer.status.as_u16(),
+                etag: answer.etag.clone(),
+                location: answer.location.clone(),
+                body: answer.body.clone(),
+            },
+            Err(problem) => Self {
+                status: problem.status.as_u16(),
+                etag: None,
+                location: None,
+                body: serde_json::to_string(problem).unwrap_or_default(),
+            },
         }
+    }
+
+    pub(super) fn told(self) -> Answered {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        if status.is_client_error()
+            && let Ok(problem) = serde_json::from_str(&self.body)
+        {
+            return Err(problem);
+        }
+        Ok(Answer {
+            status,
+            etag: self.etag,
+            location: self.location,
+            body: self.body,
+        })
     }
 }
 
@@ -83,12 +135,11 @@ impl IntoResponse for Answer {
         if is_json {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Some(token) = self.token {
-            headers.insert(ETAG, EntityTag::from(token).into());
-        }
-        let location = self.location.map(HeaderValue::try_from);
-        if let Some(Ok(location)) = location {
-            headers.insert(LOCATION, location);
+        for (name, value) in [(ETAG, self.etag), (LOCATION, self.location)] {
+            let value = value.map(HeaderValue::try_from);
+            if let Some(Ok(value)) = value {
+                headers.insert(name, value);
+            }
         }
         response
     }

@@ -2,23 +2,28 @@
 //! The routes go by it, and so may handlers of a user's own.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use serde::Serialize;
+use tokio::time::sleep;
+use tracing::Instrument;
 
 use super::answer::{Answer, Answered, Refused, failed};
+use super::answers::{Begun, KeptAnswer, Requested, is_end};
 use super::outcome::{done, refused};
 use super::{ConflictDetail, IdempotencyKeys, Principal, RouteOptions};
 use crate::command::CommandBus;
 use crate::domain::{AnyCommand, AnyDispatch};
+use crate::http::idempotency::digest;
 use crate::http::{
     Checked, Expecting, IdempotencyKey, IdempotencyRefusal, PreconditionField, Preconditions,
     Problem,
 };
 use crate::ids::{EventId, StreamId};
-use crate::store::{Store, StreamInfo};
+use crate::store::{Store, StoreError, StreamInfo};
 use crate::token::VersionToken;
 use crate::version::Version;
 
@@ -118,12 +123,17 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 }
 
 /// A command and where it goes.
+#[derive(Clone)]
 pub(super) struct Sent {
     pub(super) key: String,
     pub(super) command: AnyCommand,
+    /// Stands for what the command was sent as.
+    pub(super) said: String,
     /// Whether the aggregate is one that is made by it.
     pub(super) is_created: bool,
     pub(super) based_on: Option<Version>,
+    /// Where its aggregate is looked at.
+    pub(super) path: Option<String>,
 }
 
 impl Conditions {
@@ -136,7 +146,7 @@ impl Conditions {
     pub fn show(&self, token: Option<VersionToken>, value: &impl Serialize) -> Answered {
         match self.known(token)? {
             Some(answer) => Ok(answer),
-            None => Ok(Answer::json(value).with_token(token)),
+            None => Ok(Answer::json(value)?.with_token(token)),
         }
     }
 
@@ -152,7 +162,8 @@ impl Conditions {
         }
     }
 
-    /// Sends a command to an aggregate, by the key of its stream, as the routes do.
+    /// Sends a command to an aggregate, by the key of its stream, as the routes do. What is
+    /// created is 201 without a `Location`: only the handler knows its paths.
     ///
     /// # Errors
     ///
@@ -170,15 +181,17 @@ impl Conditions {
     ) -> Answered {
         let sent = Sent {
             key: key.to_owned(),
+            said: said(&command)?,
             command,
             is_created: false,
             based_on: None,
+            path: None,
         };
         self.send(bus, options, sent).await
     }
 
     /// Sends a command to a new aggregate, whose key is made here: the same one for the same
-    /// `Idempotency-Key`, another one each time without.
+    /// `Idempotency-Key`, another one each time without. Its stream is in the answer.
     ///
     /// # Errors
     ///
@@ -193,21 +206,35 @@ impl Conditions {
         options: &RouteOptions,
         command: AnyCommand,
     ) -> Answered {
-        let key = match self.idempotency(options)? {
-            Some(key) => EventId::derived(command.category(), &key.command_id(&self.principal)),
-            None => EventId::new(),
-        };
         let sent = Sent {
-            key: key.to_string(),
+            key: self.new_key(options, &command)?,
+            said: said(&command)?,
             command,
             is_created: true,
             based_on: None,
+            path: None,
         };
         self.send(bus, options, sent).await
     }
 
-    /// In this order: what the request is, whether it was done before, what it demands, and
-    /// what comes of it.
+    /// The key of what a command makes.
+    pub(super) fn new_key(
+        &self,
+        options: &RouteOptions,
+        command: &AnyCommand,
+    ) -> Result<String, Refused> {
+        Ok(match self.idempotency(options)? {
+            Some(key) => EventId::derived(command.category(), &key.command_id(&self.principal)),
+            None => EventId::new(),
+        }
+        .to_string())
+    }
+
+    /// The path of the request without its last part.
+    pub(super) fn parent(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(path, _)| path)
+    }
+
     pub(super) async fn send(
         &self,
         bus: &CommandBus,
@@ -216,28 +243,88 @@ impl Conditions {
     ) -> Answered {
         let stream = StreamId::new(sent.command.category(), &sent.key);
         let stream = stream.map_err(|error| Problem::of_code(error.code(), error.to_string()))?;
+        let Some(key) = self.idempotency(options)? else {
+            return self.now(bus, options, &stream, sent, None).await;
+        };
+        // What is begun under a key comes to its end, also if the client goes away: its answer
+        // is there when it asks again.
+        let (this, bus, options) = (self.clone(), bus.clone(), options.clone());
+        let once = async move { this.once(&bus, &options, &stream, sent, &key).await };
+        let once = tokio::spawn(once.in_current_span()).await;
+        once.unwrap_or_else(|_| Err(Problem::of_code("panicked", "").into()))
+    }
+
+    /// Does what is asked under a key once, and answers it alike each time.
+    async fn once(
+        &self,
+        bus: &CommandBus,
+        options: &RouteOptions,
+        stream: &StreamId,
+        sent: Sent,
+        key: &IdempotencyKey,
+    ) -> Answered {
+        let command_id = key.command_id(&self.principal);
+        let request = Requested {
+            key: command_id.clone(),
+            digest: digest("annalist request 1", &[sent.command.name(), &sent.said]),
+            stream: stream.clone(),
+        };
+        let (store, answers) = (bus.store(), &options.answers);
+        let failed = |error| failed_store(&error);
+        let mut waits = Duration::from_millis(2);
+        loop {
+            let claim = match answers.begin(store, &request).await.map_err(failed)? {
+                Begun::Mine(claim) => claim,
+                Begun::Answered(answer) => return answer.told(),
+                Begun::Another => {
+                    return Err(Problem::from(&IdempotencyRefusal::OtherRequest).into());
+                }
+                Begun::Held => {
+                    sleep(waits).await;
+                    waits = (waits * 2).min(Duration::from_millis(100));
+                    continue;
+                }
+            };
+            let id = Some(command_id.clone());
+            let answered = self.now(bus, options, stream, sent.clone(), id).await;
+            let kept = is_end(&answered).then(|| KeptAnswer::of(&answered));
+            let is_end = kept.is_some();
+            match answers.finish(store, &request, claim, kept).await {
+                // Overtaken: what was answered to the other one is the answer.
+                Ok(false) if is_end => {}
+                Ok(_) => return answered,
+                Err(error) => {
+                    // What took effect did so. It is recognised, if it is sent again.
+                    failed_store(&error);
+                    return answered;
+                }
+            }
+        }
+    }
+
+    /// In this order: whether it was done before, what it demands, and what comes of it.
+    async fn now(
+        &self,
+        bus: &CommandBus,
+        options: &RouteOptions,
+        stream: &StreamId,
+        sent: Sent,
+        command_id: Option<String>,
+    ) -> Answered {
         let store = bus.store();
-        let command_id = self
-            .reserved(store, options, &stream, &sent.command)
-            .await?;
-        let info = store.stream_info(&stream).await;
-        let info = info.map_err(|error| failed(error.code(), &error, Problem::from(&error)))?;
-        let checked = self.checked(options, &sent, store.token(&info))?;
+        let before = store.stream_info(stream).await;
+        let before = before.map_err(|error| failed_store(&error))?;
+        let current = store.token(&before);
+        let checked = self.checked(options, &sent, current)?;
         if let Some(required) = Problem::of_checked(&checked)
             && matches!(checked, Checked::Required)
-            && !is_done(store, &stream, command_id.as_deref()).await?
+            && !is_done(store, stream, command_id.as_deref()).await?
         {
-            return Err(required.with_current(store.token(&info)).into());
+            return Err(required.with_current(current).into());
         }
-
-        let path = self.located(&sent);
         let mut dispatch = bus.dispatch_any(&sent.key, sent.command);
         if let Some(id) = command_id {
-            dispatch = dispatch.command_id(id).repeat_refusal();
-            // What only was not as the client has seen it may be sent again when it is.
-            if !matches!(checked, Checked::Failed { .. }) {
-                dispatch = dispatch.record_outcome();
-            }
+            dispatch = dispatch.command_id(id);
         }
         if let Some(deadline) = options.deadline {
             dispatch = dispatch.deadline(deadline);
@@ -245,9 +332,12 @@ impl Conditions {
         if options.conflicts == ConflictDetail::InFull {
             dispatch = dispatch.report_in_full();
         }
-        let (dispatch, expecting) = demanding(dispatch, &checked, &info, sent.based_on)?;
+        let (dispatch, expecting) = demanding(dispatch, &checked, &before, sent.based_on)?;
         match dispatch.await {
-            Ok(outcome) => Ok(done(store, &outcome, path).await),
+            Ok(outcome) => done(store, &outcome, &before, sent.path),
+            Err(error) if error.code == "command_id_reused" => {
+                Err(Problem::from(&IdempotencyRefusal::OtherRequest).into())
+            }
             Err(error) => Err(refused(store, options, &error, &expecting).await.into()),
         }
     }
@@ -289,31 +379,13 @@ impl Conditions {
         }
         Ok(key)
     }
+}
 
-    /// The command id that the request's key stands for, held to this command on this stream.
-    async fn reserved(
-        &self,
-        store: &Store,
-        options: &RouteOptions,
-        stream: &StreamId,
-        command: &AnyCommand,
-    ) -> Result<Option<String>, Refused> {
-        let Some(key) = self.idempotency(options)? else {
-            return Ok(None);
-        };
-        let reserved = key.reserve(store, &self.principal, stream, command).await;
-        reserved.map_err(|error| failed(error.code(), &error, Problem::from(&error)))?;
-        Ok(Some(key.command_id(&self.principal)))
-    }
-
-    /// The path of the aggregate that a command is sent to.
-    fn located(&self, sent: &Sent) -> Option<String> {
-        let (path, _) = self.path.rsplit_once('/')?;
-        Some(match sent.is_created {
-            true => format!("{path}/{}", sent.key),
-            false => path.to_owned(),
-        })
-    }
+/// What stands for a command that was not sent as JSON.
+fn said(command: &AnyCommand) -> Result<String, Refused> {
+    let said = command.fingerprint();
+    let said = said.map_err(|error| failed(&error.code, &error, Problem::from(error.as_ref())))?;
+    Ok(format!("{said:?}"))
 }
 
 async fn is_done(store: &Store, stream: &StreamId, id: Option<&str>) -> Result<bool, Refused> {
@@ -321,8 +393,11 @@ async fn is_done(store: &Store, stream: &StreamId, id: Option<&str>) -> Result<b
         return Ok(false);
     };
     let found = store.find_commit(stream, id).await;
-    let found = found.map_err(|error| failed(error.code(), &error, Problem::from(&error)))?;
-    Ok(found.is_some())
+    Ok(found.map_err(|error| failed_store(&error))?.is_some())
+}
+
+fn failed_store(error: &StoreError) -> Refused {
+    failed(error.code(), error, Problem::from(error)).into()
 }
 
 /// Hands on what the request demands, so that the store has the last word; also where it is

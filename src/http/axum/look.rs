@@ -139,12 +139,12 @@ pub(super) async fn history(
     }
     let last = page.events.last().map(|event| event.version);
     let next = last.filter(|last| *last < page.version).map(Version::next);
-    Ok(Answer::json(&History {
+    Answer::json(&History {
         stream: &stream,
         version: page.version,
         events,
         next,
-    }))
+    })
 }
 
 fn told(error: DomainError) -> Refused {

@@ -1,18 +1,17 @@
-//! What came of a command, as an answer: of what took effect the same for ever, so that
-//! nothing is told here but what can be found again.
+//! What came of a command, as an answer.
 
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::RouteOptions;
-use super::answer::{Answer, failed};
+use super::answer::{Answer, Answered, failed};
+use crate::conflict::{UnseenEvents, VersionConflict};
 use crate::domain::{AnyDispatchError, AnyEvent, AnyOutcome};
 use crate::http::{Expecting, Problem};
 use crate::ids::StreamId;
 use crate::store::{Store, StreamInfo};
-use crate::token::VersionToken;
-use crate::version::{Position, Version};
+use crate::version::{ExpectedVersion, Position, Version};
 
 /// What came of a command. It is the same when the command is recognised later, so it tells
 /// nothing of how it came about.
@@ -26,48 +25,41 @@ struct Done<'a> {
     state: &'a Value,
 }
 
-/// What is answered of an outcome; `path` is where its aggregate is looked at.
-pub(super) async fn done(store: &Store, outcome: &AnyOutcome, path: Option<String>) -> Answer {
+/// What is answered of an outcome; `before` is the stream as it was looked at before, `path`
+/// where its aggregate is looked at.
+pub(super) fn done(
+    store: &Store,
+    outcome: &AnyOutcome,
+    before: &StreamInfo,
+    path: Option<String>,
+) -> Answered {
+    let is_new = match outcome.first_version {
+        Some(first) if first == Version::ZERO.next() => true,
+        // It was deleted, and nobody else has made it again.
+        Some(first) => before.first_version.is_none() && first == before.version.next(),
+        None => false,
+    };
     let AnyOutcome {
         stream,
         version,
-        events,
+        generation,
+        last_event,
         ..
     } = outcome;
-    let info = store.stream_info(stream).await.ok();
-    let first = Version::new(version.get() + 1 - events.len() as u64);
-    let begins = info.as_ref().and_then(|info| info.first_version) == Some(first);
-    let is_new = !events.is_empty() && (begins || first == Version::new(1));
+    let token = store.token_at(stream, *version, *generation, *last_event);
     let answer = Answer::json(&Done {
         stream,
         version: *version,
         position: outcome.position,
-        events,
+        events: &outcome.events,
         state: &outcome.state,
-    });
-    Answer {
-        status: match is_new {
-            true => StatusCode::CREATED,
-            false => StatusCode::OK,
-        },
-        location: path.filter(|_| is_new),
-        token: match info {
-            Some(info) => token_then(store, &info, *version).await,
-            None => None,
-        },
-        ..answer
-    }
-}
-
-/// The token of a stream at a version, as far as it can still be told.
-async fn token_then(store: &Store, info: &StreamInfo, then: Version) -> Option<VersionToken> {
-    if info.version == then {
-        return store.token(info);
-    }
-    let read = store.read_stream(&info.stream).from(then).limit(1);
-    let read = read.collect().await.ok()?;
-    let last = read.events.first().filter(|event| event.version == then)?;
-    store.token_at(&info.stream, then, read.generation, Some(last.id))
+    })?;
+    let answer = answer.with_token(token);
+    Ok(match (is_new, path) {
+        (false, _) => answer,
+        (true, None) => answer.with_status(StatusCode::CREATED),
+        (true, Some(path)) => answer.with_status(StatusCode::CREATED).with_location(path),
+    })
 }
 
 /// What is answered where there is none.
@@ -81,11 +73,33 @@ pub(super) async fn refused(
     let problem = failed(&error.code, error, problem);
     // What is there now is told where looking at it is the next thing to do.
     let is_stale = [StatusCode::CONFLICT, StatusCode::PRECONDITION_FAILED];
-    match &error.stream {
-        Some(stream) if is_stale.contains(&problem.status) => {
-            let info = store.stream_info(stream).await.ok();
-            problem.with_current(info.and_then(|info| store.token(&info)))
-        }
+    let info = match &error.stream {
+        Some(stream) if is_stale.contains(&problem.status) => store.stream_info(stream).await.ok(),
+        _ => None,
+    };
+    let Some(info) = info else {
+        return problem;
+    };
+    let problem = problem.with_current(store.token(&info));
+    match (problem.status, &problem.conflict) {
+        (StatusCode::PRECONDITION_FAILED, None) => problem.with_conflict(unmet(&info, expecting)),
         _ => problem,
     }
+}
+
+/// The conflict of a precondition that was not met before anything was decided.
+fn unmet(info: &StreamInfo, expecting: &Expecting) -> crate::conflict::ConflictReport {
+    let conflict = VersionConflict {
+        stream: info.stream.clone(),
+        expected: match expecting {
+            Expecting::Absent => ExpectedVersion::NoStream,
+            Expecting::Nothing | Expecting::Token(_) => ExpectedVersion::StreamExists,
+        },
+        actual: info.version,
+        expected_generation: None,
+        generation: info.generation,
+        state: info.state,
+        unseen: UnseenEvents::default(),
+    };
+    conflict.report()
 }

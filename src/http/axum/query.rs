@@ -28,10 +28,17 @@ pub(super) struct Asked(BTreeMap<String, String>);
 
 impl Asked {
     pub(super) fn of(uri: &Uri) -> Result<Self, Refused> {
-        match Query::try_from_uri(uri) {
-            Ok(Query(asked)) => Ok(Self(asked)),
-            Err(_) => Err(invalid("the query cannot be read")),
+        let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
+            return Err(invalid("the query cannot be read"));
+        };
+        let mut asked = BTreeMap::new();
+        for (name, value) in pairs {
+            if asked.contains_key(&name) {
+                return Err(invalid(format!("`{name}` is asked for twice")));
+            }
+            asked.insert(name, value);
         }
+        Ok(Self(asked))
     }
 
     pub(super) fn take<T: FromStr>(

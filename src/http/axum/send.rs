@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, OriginalUri, Path, Request, State};
 use http::HeaderMap;
 use http::Uri;
 use http::header::CONTENT_TYPE;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::answer::{Answered, Refused, failed};
@@ -30,11 +31,14 @@ pub(super) async fn command(
     routes.stream(&key)?;
     routes.knows(&name, |_| true)?;
     let based_on = based_on(&uri)?;
+    let (command, said) = routes.decode(&name, request).await?;
     let sent = Sent {
         key,
-        command: routes.decode(&name, request).await?,
+        command,
+        said,
         is_created: false,
         based_on,
+        path: Some(conditions.parent().to_owned()),
     };
     conditions.send(&routes.bus, &routes.options, sent).await
 }
@@ -50,10 +54,17 @@ pub(super) async fn create(
     let name = parts(path)?;
     routes.knows(&name, |command| command.requires != Requires::Existing)?;
     Asked::of(&uri)?.nothing_else(&[])?;
-    let command = routes.decode(&name, request).await?;
-    conditions
-        .create(&routes.bus, &routes.options, command)
-        .await
+    let (command, said) = routes.decode(&name, request).await?;
+    let key = conditions.new_key(&routes.options, &command)?;
+    let sent = Sent {
+        path: Some(format!("{}/{key}", conditions.parent())),
+        key,
+        command,
+        said,
+        is_created: true,
+        based_on: None,
+    };
+    conditions.send(&routes.bus, &routes.options, sent).await
 }
 
 /// The version that a command was meant for, some time ago.
@@ -79,18 +90,19 @@ impl Routes {
         Err(Problem::of_code("unknown_command", said).into())
     }
 
-    async fn decode(&self, name: &str, request: Request) -> Result<AnyCommand, Refused> {
+    /// The command, and what it was sent as.
+    async fn decode(&self, name: &str, request: Request) -> Result<(AnyCommand, String), Refused> {
         let is_json = is_json(request.headers());
         let json = self.body(request).await?;
         // A command that says nothing but its name needs no body.
         if json.is_empty() {
-            return self.read(name, b"null");
+            return Ok((self.read(name, b"null")?, canonical(b"null")));
         }
         if !is_json {
             let said = "send the command as JSON, with the content type application/json";
             return Err(Problem::of_code("unsupported_media_type", said).into());
         }
-        self.read(name, &json)
+        Ok((self.read(name, &json)?, canonical(&json)))
     }
 
     /// The body, within its limits.
@@ -112,13 +124,52 @@ impl Routes {
                 format!("the body was not there within {longest:?}; send it again"),
             ),
         };
-        Err(Problem::of_code(code, said).into())
+        let mut problem = Problem::of_code(code, said);
+        problem.retry_helps = code != "body_too_large";
+        Err(problem.into())
     }
 
     fn read(&self, name: &str, json: &[u8]) -> Result<AnyCommand, Refused> {
         let command = self.domain.decode(name, json);
         command.map_err(|error| failed(error.code(), &error, Problem::from(&error)).into())
     }
+}
+
+/// The JSON of a body however it was written: without spaces, its names in order. Of today's
+/// command nothing is in it, so that tomorrow's does not make another request of it.
+fn canonical(json: &[u8]) -> String {
+    fn write(value: &Value, out: &mut String) {
+        match value {
+            Value::Object(fields) => {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by_key(|(name, _)| *name);
+                out.push('{');
+                for (name, value) in fields {
+                    out.push_str(&Value::from(name.as_str()).to_string());
+                    out.push(':');
+                    write(value, out);
+                    out.push(',');
+                }
+                out.push('}');
+            }
+            Value::Array(values) => {
+                out.push('[');
+                for value in values {
+                    write(value, out);
+                    out.push(',');
+                }
+                out.push(']');
+            }
+            plain => out.push_str(&plain.to_string()),
+        }
+    }
+    let mut out = String::new();
+    match serde_json::from_slice(json) {
+        Ok(value) => write(&value, &mut out),
+        // Too deep to be put in order.
+        Err(_) => out.push_str(&String::from_utf8_lossy(json)),
+    }
+    out
 }
 
 /// `application/json`, or another type that is written as JSON (RFC 6839, section 3.1).

@@ -5,7 +5,7 @@ use super::{Problem, Statuses};
 use crate::caught::chain;
 use crate::conflict::{Conflicts, VersionConflict};
 use crate::domain::{AnyDispatchError, DomainError};
-use crate::http::{Checked, IdempotencyRefusal, MalformedHeader, ReserveError};
+use crate::http::{Checked, IdempotencyRefusal, MalformedHeader};
 use crate::repository::LoadError;
 use crate::store::{AppendError, StoreError};
 
@@ -160,15 +160,5 @@ impl From<&MalformedHeader> for Problem {
 impl From<&IdempotencyRefusal> for Problem {
     fn from(refusal: &IdempotencyRefusal) -> Self {
         Self::new(refusal.code(), || refusal.to_string())
-    }
-}
-
-impl From<&ReserveError> for Problem {
-    fn from(error: &ReserveError) -> Self {
-        match error {
-            ReserveError::Refused(refusal) => refusal.into(),
-            ReserveError::Command(error) => error.as_ref().into(),
-            ReserveError::Store(error) => error.into(),
-        }
     }
 }
