@@ -67,6 +67,10 @@ pub trait Aggregate:
     /// Raise it when `apply` changes: what was folded by an older one is folded afresh.
     const STATE_VERSION: u32 = 1;
 
+    /// What its commands do when many of them want the same one at once, unless one declares
+    /// otherwise.
+    const CONTENTION: Contention = Contention::Optimistic;
+
     /// What can happen to it: an enum that derives `Serialize`, `Deserialize` and `Clone`,
     /// see [`Codec`](crate::Codec) for how it is stored.
     type Event: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
@@ -88,6 +92,22 @@ pub trait Aggregate:
     fn upcasters() -> Upcasters {
         Upcasters::new()
     }
+}
+
+/// What commands do when many of them want one aggregate at once. Neither replaces the version
+/// check, which decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Contention {
+    /// Each goes its own way, and whoever loses a race does what it declares of conflicts. The
+    /// best where races are rare.
+    #[default]
+    Optimistic,
+    /// Those of one bus stand in line: each is decided on what the one before it leaves, and
+    /// many of them share one flush to the disk. They race only with others: with commands
+    /// that do not stand in line, and with other processes. The best for one aggregate that
+    /// everybody wants.
+    Queued,
 }
 
 /// Names the stream of one aggregate.

@@ -49,7 +49,6 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
 }
 
 /// The same for code that waits.
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "for reactions"))]
 pub(crate) async fn caught_async<T>(run: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut run = Some(Box::pin(run));
     let polled = poll_fn(|cx| {

@@ -9,6 +9,7 @@
 //! | [`CommandBus`] | takes commands |
 //! | `dispatch` | one command on its way, with its options |
 //! | `run` | the loop: look up, load, decide, append, and what to do about a conflict |
+//! | `queue` | commands that stand in line for one aggregate, and share commits |
 //! | `policy` | what becomes of a conflict, as a pure function |
 //! | `error` | why there is no outcome |
 //!
@@ -125,6 +126,22 @@
 //!   and a deposit there, each with a command id of its own, so that the second can be
 //!   sent until it has taken effect.
 //!
+//! # One aggregate that everybody wants
+//!
+//! By default commands are [`Optimistic`](Contention::Optimistic): each is decided on what it
+//! finds, and whoever loses a race does what it declares. Where many want one aggregate at
+//! once, each round has one winner, and the others have tried in vain. A command that declares
+//! `const CONTENTION: Contention = Contention::Queued` stands in line instead, with the others
+//! of its bus that do: it is decided on what the one before it leaves, and those that wait
+//! together are written together. On two cores 64 callers on one aggregate are some sixty times
+//! as fast so, and nearly as fast as on 64 aggregates.
+//!
+//! - Each is answered for itself, when what it rests on is written. What one of them does
+//!   wrong, such as to panic or to break an invariant, is nobody else's.
+//! - They race with those who do not stand in line, and with other processes: the version check
+//!   decides, and whoever loses does what it declares, in order.
+//! - A command that demands a version, or is based on one, goes its own way in its turn.
+//!
 //! # What is safe to send again
 //!
 //! | sent again | what it does |
@@ -177,7 +194,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Contention};
 use crate::conflict::Policy;
 use crate::event::RecordedEvent;
 use crate::ids::EventId;
@@ -188,6 +205,7 @@ mod closure;
 mod dispatch;
 mod error;
 mod policy;
+mod queue;
 mod run;
 mod shared;
 
@@ -276,6 +294,10 @@ pub trait Command: Serialize + Send + Sync + Sized + 'static {
     /// Whether the aggregate must be there, or must not. Checked before deciding and
     /// before every further attempt. Default: either.
     const REQUIRES: Requires = Requires::Any;
+
+    /// What it does where many want its aggregate at once. Default: what the
+    /// [aggregate](Aggregate::CONTENTION) says.
+    const CONTENTION: Contention = <Self::Aggregate as Aggregate>::CONTENTION;
 
     /// Says what is to happen; nothing if nothing is left to do. It may be asked more than
     /// once: it looks at nothing but the state, and changes nothing.

@@ -142,7 +142,7 @@ mod trace;
 mod upcast;
 mod version;
 
-pub use aggregate::{Aggregate, Violation, ensure, fold, stream_id};
+pub use aggregate::{Aggregate, Contention, Violation, ensure, fold, stream_id};
 pub use caught::Panicked;
 pub use clock::{Clock, SystemClock};
 pub use codec::{

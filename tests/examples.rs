@@ -16,6 +16,8 @@ mod account_domain;
 mod document_domain;
 #[path = "../examples/traffic_fines/fine.rs"]
 mod fine;
+#[path = "../examples/hot_stock/domain.rs"]
+mod hot_stock_domain;
 #[path = "../examples/order_lines/domain.rs"]
 mod order_lines_domain;
 #[path = "../examples/read_model/domain.rs"]
@@ -42,6 +44,11 @@ fn document() {
         }
     });
     laws(&document_domain::domain()).commands(edits).check();
+}
+
+#[test]
+fn hot_stock() {
+    check(&hot_stock_domain::domain());
 }
 
 #[test]

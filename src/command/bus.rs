@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::queue::Lines;
 use super::{Command, Decide, Dispatch};
 use crate::aggregate::Aggregate;
 use crate::repository::Cache;
@@ -27,6 +28,8 @@ pub struct CommandBus {
     drawn: Arc<AtomicU64>,
     /// The states of aggregates that were used last; none where none are kept.
     cache: Option<Cache>,
+    /// The commands that stand in line.
+    lines: Lines,
 }
 
 /// How a bus tries again.
@@ -70,6 +73,7 @@ impl CommandBus {
             options,
             drawn: Arc::default(),
             cache: Cache::new(options.aggregates_cached_max),
+            lines: Lines::default(),
         }
     }
 
@@ -129,6 +133,10 @@ impl CommandBus {
 
     pub(super) fn cache(&self) -> Option<Cache> {
         self.cache.clone()
+    }
+
+    pub(super) const fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// The waiting of one dispatch; each has its own.

@@ -8,11 +8,12 @@ use tracing::{Instrument, debug, info_span};
 
 use super::dispatch::{DispatchOptions, Seen};
 use super::policy::{Resolution, Situation, Why, resolve};
+use super::queue::Lines;
 use super::{
     Command, Decision, Dispatch, DispatchError, Diverged, EventOf, InvalidDispatch, OnConflict,
     Outcome, When,
 };
-use crate::aggregate::{fold, stream_id};
+use crate::aggregate::{Contention, fold, stream_id};
 use crate::caught::{Panicked, caught};
 use crate::codec::EncodeError;
 use crate::conflict::{ConflictKind, ConflictReason};
@@ -30,6 +31,7 @@ use crate::version::Version;
 mod answers;
 mod conflicts;
 mod send;
+mod turn;
 
 type Answer<C> = Result<Outcome<<C as Command>::Aggregate>, DispatchError<C>>;
 type At<C> = Loaded<<C as Command>::Aggregate>;
@@ -46,6 +48,7 @@ pub(super) struct Run<C: Command> {
     began: Instant,
     backoff: Backoff,
     cache: Option<Cache>,
+    lines: Lines,
     /// Whether the state at hand is from the cache: what is there now, the store was not
     /// asked since the dispatch began.
     unproven: bool,
@@ -144,6 +147,7 @@ impl<C: Command> Run<C> {
             began: Instant::now(),
             backoff: bus.backoff(),
             cache: bus.cache(),
+            lines: bus.lines().clone(),
             unproven: false,
             repository: Repository::new(bus.store().clone()),
             command,
@@ -161,7 +165,17 @@ impl<C: Command> Run<C> {
         if let Some(answer) = self.recognised().await? {
             return Ok(answer);
         }
-        let answer = self.attempts().await;
+        match C::CONTENTION {
+            Contention::Queued => self.in_line().await,
+            _ => {
+                let answer = self.attempts().await;
+                self.settled(answer).await
+            }
+        }
+    }
+
+    /// The answer, once it is certain that it is no answer to what the command itself did.
+    async fn settled(mut self, answer: Answer<C>) -> Answer<C> {
         if !self.judges_a_state(&answer) {
             return answer;
         }
@@ -175,8 +189,11 @@ impl<C: Command> Run<C> {
     }
 
     async fn attempts(&mut self) -> Answer<C> {
-        let mut at = self.start().await?;
-        let mut step = Step::Decide(Decision::Appended);
+        let at = self.start().await?;
+        self.attempts_on(at, Step::Decide(Decision::Appended)).await
+    }
+
+    async fn attempts_on(&mut self, mut at: At<C>, mut step: Step<C>) -> Answer<C> {
         loop {
             let draft = self.draft(&at, step);
             // What appends nothing holds for what is there now alone.
@@ -346,15 +363,20 @@ impl<C: Command> Run<C> {
         if self.options.record_outcome {
             return self.commit(at, Vec::new(), None).await;
         }
-        Ok(Appended::Landed(Receipt {
+        Ok(Appended::Landed(self.unwritten(at.version)))
+    }
+
+    /// The receipt of what writes nothing.
+    fn unwritten(&self, version: Version) -> Receipt {
+        Receipt {
             appends: vec![AppendReceipt {
                 stream: self.stream.clone(),
                 first: None,
-                last: at.version,
+                last: version,
             }],
             position: None,
             replayed: false,
-        }))
+        }
     }
 
     fn store(&self) -> &Store {

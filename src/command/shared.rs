@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::aggregate::Contention;
+
 use super::{Command, Diverged, EventOf, MergeResult, OnConflict, Requires};
 
 impl<C: Command> Command for Arc<C> {
@@ -10,6 +12,7 @@ impl<C: Command> Command for Arc<C> {
     type Rejection = C::Rejection;
     const NAME: &'static str = C::NAME;
     const REQUIRES: Requires = C::REQUIRES;
+    const CONTENTION: Contention = C::CONTENTION;
     const ON_CONFLICT: OnConflict<Self> = match C::ON_CONFLICT {
         OnConflict::Surface => OnConflict::Surface,
         OnConflict::Redecide => OnConflict::Redecide,

@@ -64,6 +64,30 @@ pub trait Backend: Send + Sync + 'static {
     /// Writes a commit, or says why not.
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>>;
 
+    /// Writes commits of which each was decided on what the ones before it leave: in order,
+    /// and none after the first that is refused. Answers for each that was tried, so that the
+    /// last answer is the only one that may be an error.
+    ///
+    /// A backend may give them one fate: where it then does not know, or could not write,
+    /// that is its only answer, and it holds for all of them.
+    fn commit_chain(
+        &self,
+        requests: Vec<CommitRequest>,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, AppendError>>> {
+        Box::pin(async move {
+            let mut told = Vec::with_capacity(requests.len());
+            for request in requests {
+                let answer = self.commit(request).await;
+                let is_refused = answer.is_err();
+                told.push(answer);
+                if is_refused {
+                    break;
+                }
+            }
+            told
+        })
+    }
+
     /// Removes events of a stream or seals it, or says why not.
     fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>>;
 

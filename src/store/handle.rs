@@ -180,6 +180,34 @@ impl Store {
         answer
     }
 
+    /// Writes commits of which each was decided on what the ones before it leave, and none
+    /// after the first that is refused, see [`Backend::commit_chain`].
+    pub(crate) async fn commit_chain(
+        &self,
+        commits: Vec<Commit>,
+    ) -> Vec<Result<Receipt, AppendError>> {
+        let mut requests = Vec::with_capacity(commits.len());
+        let mut refused = None;
+        for commit in commits {
+            match commit.into_request(&self.limits) {
+                Ok(request) => requests.push(request),
+                Err(error) => {
+                    refused = Some(Err(error));
+                    break;
+                }
+            }
+        }
+        let sent = requests.len();
+        let mut told = match sent {
+            0 => Vec::new(),
+            _ => self.backend.commit_chain(requests).await,
+        };
+        if told.len() == sent && told.iter().all(Result::is_ok) {
+            told.extend(refused);
+        }
+        told
+    }
+
     /// Reads what the losers of a conflict have not seen. Versions are never
     /// given again, so reading after the refusal reads the same events.
     async fn read_unseen(&self, conflicts: &mut Conflicts, events_max: u32) {

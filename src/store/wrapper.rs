@@ -25,7 +25,9 @@ use crate::store::report::{BackedUp, VerifyReport};
 use crate::version::Position;
 
 /// A [`Backend`] that hands on what it does not change. Each method is that of the
-/// backend of the same name, and asks [`inner`](Self::inner) unless it is written anew.
+/// backend of the same name, and asks [`inner`](Self::inner) unless it is written anew. A
+/// chain of commits goes through [`commit`](Self::commit), one after the other, so that none
+/// passes by what is wrapped around it.
 ///
 /// ```
 /// use std::sync::Arc;

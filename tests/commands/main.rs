@@ -14,6 +14,7 @@ mod ids;
 mod loads;
 mod panics;
 mod policies;
+mod queued;
 mod removals;
 mod retries;
 #[cfg(feature = "sqlite")]

@@ -2,7 +2,7 @@
 
 use annalist::testkit::race::race;
 
-use crate::shop::{Check, Grab, Label, Open, Shelf, ShelfEvent, Stock, Take};
+use crate::shop::{Check, Grab, Label, Open, Shelf, ShelfEvent, Stock, Take, TakeInLine};
 
 fn five() -> [ShelfEvent; 1] {
     [ShelfEvent::Stocked { pieces: 5 }]
@@ -14,6 +14,12 @@ fn every_policy_holds_in_every_schedule_of_two() {
     for explored in [
         takes().command(Take(3)).check(),
         takes().command(Stock(3)).check(),
+        takes().command(TakeInLine(3)).check(),
+        race::<Shelf>()
+            .given(five())
+            .command(TakeInLine(3))
+            .command(TakeInLine(3))
+            .check(),
         takes().command(Check).check(),
         takes().command(Label("cups")).check(),
         race::<Shelf>().command(Open).command(Open).check(),

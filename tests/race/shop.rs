@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use annalist::command::MergeResult;
-use annalist::{Aggregate, Command, Diverged, OnConflict, Requires, Violation, ensure};
+use annalist::{Aggregate, Command, Contention, Diverged, OnConflict, Requires, Violation, ensure};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +64,22 @@ impl Command for Take {
     type Rejection = TooFew;
     const NAME: &'static str = "take";
     const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
+
+    fn decide(&self, shelf: &Shelf) -> Result<Vec<ShelfEvent>, TooFew> {
+        take(shelf, self.0)
+    }
+}
+
+/// The same, which stands in line: whoever stands in another one is a rival like any other.
+#[derive(Serialize)]
+pub(crate) struct TakeInLine(pub(crate) u32);
+
+impl Command for TakeInLine {
+    type Aggregate = Shelf;
+    type Rejection = TooFew;
+    const NAME: &'static str = "take_in_line";
+    const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
+    const CONTENTION: Contention = Contention::Queued;
 
     fn decide(&self, shelf: &Shelf) -> Result<Vec<ShelfEvent>, TooFew> {
         take(shelf, self.0)

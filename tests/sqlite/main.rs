@@ -6,6 +6,7 @@
 
 mod backup;
 mod callers;
+mod chains;
 mod clocks;
 mod damage;
 mod dropped;

@@ -8,9 +8,10 @@ use super::{
 use crate::caught::{caught, let_go};
 use crate::command::Requires;
 use crate::conflict::ConflictReport;
+use crate::ids::EventId;
 use crate::store::StreamInfo;
 use crate::token::VersionToken;
-use crate::version::ExpectedVersion;
+use crate::version::{ExpectedVersion, Generation};
 
 impl<C: Command> Run<C> {
     /// Step 1: whether a command id of the caller's took effect before. A shortcut; the
@@ -60,7 +61,7 @@ impl<C: Command> Run<C> {
         let nothing = Commit::new()
             .append(self.stream.clone(), ExpectedVersion::Any, [])
             .key(self.id.as_str(), self.fingerprint);
-        match self.send(nothing, (*version, None)).await? {
+        match self.send(nothing, (*version, None), None).await? {
             Appended::Known(receipt) => self.already(receipt).await,
             // A closed one stays as it is, and so does the answer.
             Appended::Landed(_) | Appended::Lost => answer,
@@ -288,6 +289,16 @@ impl<C: Command> Run<C> {
             });
             let_go(kept);
         }
+        self.outcome(draft, receipt, (generation, last_event))
+    }
+
+    /// The outcome of what was written; of the stream, the generation and the last event.
+    pub(super) fn outcome(
+        &mut self,
+        draft: Draft<C>,
+        receipt: &Receipt,
+        (generation, last_event): (Generation, Option<EventId>),
+    ) -> Outcome<C::Aggregate> {
         Outcome {
             version: receipt.version(),
             first_version: receipt.appends.first().and_then(|append| append.first),

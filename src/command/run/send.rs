@@ -4,12 +4,17 @@ use super::{
     AppendError, Appended, At, Command, Commit, DispatchError, EventId, GaveUp, NewEvent, Receipt,
     Run, StoreError, StoreErrorKind, Version, debug,
 };
+use crate::version::Generation;
 
 impl<C: Command> Run<C> {
-    fn keyed(&self, at: &At<C>, events: Vec<NewEvent>) -> Commit {
+    pub(super) fn keyed(
+        &self,
+        (version, generation): (Version, Generation),
+        events: Vec<NewEvent>,
+    ) -> Commit {
         Commit::new()
-            .append(self.stream.clone(), at.version, events)
-            .at_generation(at.generation)
+            .append(self.stream.clone(), version, events)
+            .at_generation(generation)
             .key(self.id.as_str(), self.fingerprint)
     }
 
@@ -20,17 +25,18 @@ impl<C: Command> Run<C> {
         events: Vec<NewEvent>,
         last: Option<EventId>,
     ) -> Result<Appended, DispatchError<C>> {
-        self.send(self.keyed(at, events), (at.version, last)).await
+        let commit = self.keyed((at.version, at.generation), events);
+        self.send(commit, (at.version, last), None).await
     }
 
-    /// Sends one commit until the store has answered it. An unknown outcome is never
-    /// decided again: the same commit, with the same ids and key, tells.
+    /// Sends one commit until the store has answered it. An unknown outcome, also an earlier
+    /// one, is never decided again: the same commit, with the same ids and key, tells.
     pub(super) async fn send(
         &mut self,
         commit: Commit,
         (at, last): (Version, Option<EventId>),
+        mut unknown: Option<StoreError>,
     ) -> Result<Appended, DispatchError<C>> {
-        let mut unknown: Option<StoreError> = None;
         loop {
             let error = match self.store().commit(commit.clone()).await {
                 Ok(receipt) => return Ok(Appended::Landed(receipt)),

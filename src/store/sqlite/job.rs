@@ -17,6 +17,8 @@ use crate::store::removal::{Compacted, RemovalRequest, Removed};
 /// One thing for the writer to do.
 pub(super) enum Job {
     Commit(Asked<CommitRequest, Receipt>),
+    /// Each decided on what the one before it leaves: the first that is refused ends it.
+    Chain(Asked<Vec<CommitRequest>, Vec<Result<Receipt, AppendError>>>),
     Remove(Asked<RemovalRequest, Removed>),
     Lease(Asked<LeaseRequest, LeaseAnswer>),
     Compact(Asked<(), Compacted>),
@@ -104,6 +106,14 @@ impl<Q, A> Asked<Q, A> {
     }
 }
 
+fn memory_bytes(request: &CommitRequest) -> usize {
+    let appends = &request.appends;
+    let events: usize = appends.iter().map(|append| append.events.len()).sum();
+    request.bytes()
+        + events * size_of::<EventRequest>()
+        + appends.len() * size_of::<AppendRequest>()
+}
+
 /// The transaction is no more, though nobody has ended it here.
 pub(super) fn ended_early() -> StoreError {
     StoreError::new(StoreErrorKind::Io, "appending")
@@ -114,6 +124,7 @@ impl Job {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Commit(asked) => asked.request.bytes(),
+            Self::Chain(asked) => asked.request.iter().map(CommitRequest::bytes).sum(),
             Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => 0,
         }
     }
@@ -121,13 +132,8 @@ impl Job {
     /// Bytes of memory that it takes up while it waits, about.
     pub(super) fn memory_bytes(&self) -> usize {
         match self {
-            Self::Commit(asked) => {
-                let appends = &asked.request.appends;
-                let events: usize = appends.iter().map(|append| append.events.len()).sum();
-                asked.request.bytes()
-                    + events * size_of::<EventRequest>()
-                    + appends.len() * size_of::<AppendRequest>()
-            }
+            Self::Commit(asked) => memory_bytes(&asked.request),
+            Self::Chain(asked) => asked.request.iter().map(memory_bytes).sum(),
             Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => 0,
         }
     }
@@ -136,6 +142,7 @@ impl Job {
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Commit(asked) => asked.caller.is_closed(),
+            Self::Chain(asked) => asked.caller.is_closed(),
             Self::Remove(asked) => asked.caller.is_closed(),
             Self::Lease(asked) => asked.caller.is_closed(),
             Self::Compact(asked) => asked.caller.is_closed(),
@@ -147,6 +154,7 @@ impl Job {
     pub(super) fn blame(&mut self, error: AppendError) {
         match self {
             Self::Commit(asked) => asked.blamed = Some(error),
+            Self::Chain(asked) => asked.blamed = Some(error),
             Self::Remove(asked) => asked.blamed = Some(error),
             Self::Transact(asked) => asked.blamed = Some(error),
             Self::Lease(_) | Self::Compact(_) => {}
@@ -157,6 +165,7 @@ impl Job {
     pub(super) fn answer(self) {
         match self {
             Self::Commit(asked) => asked.answer(),
+            Self::Chain(asked) => asked.answer(),
             Self::Remove(asked) => asked.answer(),
             Self::Lease(asked) => asked.answer(),
             Self::Compact(asked) => asked.answer(),
@@ -168,6 +177,7 @@ impl Job {
     pub(super) fn refuse(self, error: StoreError) {
         match self {
             Self::Commit(asked) => asked.tell(Err(error)),
+            Self::Chain(asked) => asked.tell(Err(error)),
             Self::Remove(asked) => asked.tell(Err(error)),
             Self::Lease(asked) => asked.tell(Err(error)),
             Self::Compact(asked) => asked.tell(Err(error)),

@@ -290,6 +290,17 @@ impl Backend for SqliteStore {
         Box::pin(self.access.ask(request, Job::Commit))
     }
 
+    /// In one transaction, so that they share its flush and its fate.
+    fn commit_chain(
+        &self,
+        requests: Vec<CommitRequest>,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, AppendError>>> {
+        Box::pin(async {
+            let told = self.access.ask(requests, Job::Chain).await;
+            told.unwrap_or_else(|error| vec![Err(error)])
+        })
+    }
+
     fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
         Box::pin(self.access.ask(request, Job::Remove))
     }

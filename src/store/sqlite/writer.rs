@@ -186,6 +186,27 @@ impl<'c> Writer<'c> {
                 };
                 hooks.commit(desk, appender, request)
             }),
+            Job::Chain(asked) => asked.decide(|requests, now| {
+                let mut told = Vec::with_capacity(requests.len());
+                for request in requests {
+                    let desk = Desk {
+                        transaction: &mut *transaction,
+                        streams: &mut *streams,
+                        now,
+                    };
+                    let done = hooks.commit(desk, appender, request);
+                    told.push(match done {
+                        Ok(receipt) => Ok(receipt),
+                        Err(Failure::Refused(error)) => Err(error),
+                        Err(failure) => return Err(failure),
+                    });
+                    // What comes after it was decided on what it would have left.
+                    if told.last().is_some_and(Result::is_err) {
+                        break;
+                    }
+                }
+                Ok(told)
+            }),
             Job::Remove(asked) => asked.decide(|request, now| {
                 let desk = Desk {
                     transaction,
