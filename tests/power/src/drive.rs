@@ -87,7 +87,11 @@ impl Hand<'_> {
             Act::Together(commits) => {
                 let commits = commits.iter();
                 let sent = commits.map(|commit| self.commit(*commit, Expecting::Any));
-                join_all(sent).await.into_iter().collect()
+                let errors = join_all(sent).await.into_iter().filter_map(Result::err);
+                // Of those that were refused by themselves one may have been the last that
+                // could be: that its outcome is not known says more than that others failed.
+                let worst = errors.max_by_key(|error| error.kind() == StoreErrorKind::Unknown);
+                worst.map_or(Ok(()), Err)
             }
             Act::Delete(_) | Act::Truncate(_) | Act::Close(_) => self.remove(act).await,
             Act::Compact => self.store.compact().await.map(drop),
