@@ -6,7 +6,8 @@
 //!   headers, JSON, preconditions, the answer's JSON and its `ETag`.
 //! - `loopback`: the same over TCP, by a client of `reqwest` that keeps its connections. Client
 //!   and server share the cores, so that it is a bound from below.
-//! - `with a key`: the same under an `Idempotency-Key`, which is one more durable commit.
+//! - `with a key`: the same under an `Idempotency-Key`: it is held before, and its answer kept
+//!   after, each in a durable write.
 //!
 //! Each caller writes to aggregates of its own and begins a new one after ten events. Rounds
 //! are interleaved, figures are medians, ratios are those of neighbouring rounds. `cargo bench

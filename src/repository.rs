@@ -254,12 +254,12 @@ impl<A: Aggregate> Repository<A> {
             let page = page?;
             loaded.generation = page.generation;
             end = end.or(Some(page.version.min(to)));
-            for event in &page.events {
-                first = first.or(Some(event.version));
-                if !wanted(event) {
-                    return Ok((loaded, first));
-                }
-                loaded = self.apply(loaded, event)?;
+            first = first.or(page.events.first().map(|event| event.version));
+            let end = page.events.iter().position(|event| !wanted(event));
+            let (events, rest) = page.events.split_at(end.unwrap_or(page.events.len()));
+            loaded = self.apply(loaded, events)?;
+            if !rest.is_empty() {
+                return Ok((loaded, first));
             }
         }
         // Of a deleted stream no event is read, and it is at its version all the same.
@@ -267,11 +267,14 @@ impl<A: Aggregate> Repository<A> {
         Ok((loaded, first))
     }
 
-    fn apply(&self, loaded: Loaded<A>, event: &RecordedEvent) -> Result<Loaded<A>, LoadError> {
+    fn apply(&self, loaded: Loaded<A>, events: &[RecordedEvent]) -> Result<Loaded<A>, LoadError> {
+        let Some(last) = events.last() else {
+            return Ok(loaded);
+        };
         Ok(Loaded {
-            state: self.codec.fold(loaded.state, [event])?,
-            version: event.version,
-            last_event: Some(event.id),
+            state: self.codec.fold(loaded.state, events)?,
+            version: last.version,
+            last_event: Some(last.id),
             ..loaded
         })
     }
@@ -291,8 +294,7 @@ impl<A: Aggregate> Repository<A> {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut events = slice.events.iter();
-        let now = events.try_fold(seen.clone(), |now, event| self.apply(now, event))?;
+        let now = self.apply(seen.clone(), &slice.events)?;
         Ok(Since {
             now,
             unseen: slice.events,

@@ -1,8 +1,8 @@
 //! Reads as streams: bounded, paged, and only as fast as they are polled.
 //!
 //! A reader builds a [`ReadStream`], [`ReadAll`] or [`ListStreams`], then takes
-//! pages or single items from it. One page is fetched at a time, when it is asked
-//! for, so a slow reader holds one page and no transaction.
+//! pages or single items from it. The next page is fetched while one is worked on,
+//! and no further, so a slow reader holds two pages and no transaction.
 //!
 //! A read ends where the store ended when its first page was read; what is
 //! appended later is left to the next read. Dropping a read at any point is safe.

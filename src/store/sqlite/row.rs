@@ -61,7 +61,8 @@ impl<'a> Fields<'a> {
     /// as in gzip) finds every single flipped bit. Lengths keep neighbours apart.
     pub(super) fn checksum(&self, stream: &str, event_type: &str) -> u32 {
         let mut crc = Hasher::new();
-        for number in [
+        // In one piece, which is what the fast way of counting asks for.
+        let numbers = [
             self.position,
             self.version,
             self.schema_version.into(),
@@ -71,9 +72,8 @@ impl<'a> Fields<'a> {
             self.event_id.len() as i64,
             self.payload.map_or(-1, |payload| payload.len() as i64),
             self.metadata.map_or(-1, |metadata| metadata.len() as i64),
-        ] {
-            crc.update(&number.to_le_bytes());
-        }
+        ];
+        crc.update(numbers.map(i64::to_le_bytes).as_flattened());
         let texts = [Some(stream), Some(event_type), self.payload, self.metadata];
         for text in texts.into_iter().flatten() {
             crc.update(text.as_bytes());
