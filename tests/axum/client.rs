@@ -91,7 +91,7 @@ impl Client {
         Self::of(bus, app.layer(from_fn(believe))).await
     }
 
-    async fn of(bus: CommandBus, app: Router) -> Self {
+    pub(crate) async fn of(bus: CommandBus, app: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let options = ServeOptions {

@@ -293,10 +293,15 @@ impl Conditions {
                 // Overtaken: what was answered to the other one is the answer.
                 Ok(false) if is_end => {}
                 Ok(_) => return answered,
+                // What took effect did so, and is recognised when it is sent again. A no that is
+                // not kept must not be told: it could become a yes.
                 Err(error) => {
-                    // What took effect did so. It is recognised, if it is sent again.
-                    failed_store(&error);
-                    return answered;
+                    let failed = failed_store(&error);
+                    return if answered.is_ok() {
+                        answered
+                    } else {
+                        Err(failed)
+                    };
                 }
             }
         }
