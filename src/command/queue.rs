@@ -1,9 +1,9 @@
 //! Commands that stand in line for one aggregate: each is decided on what the one before it
 //! leaves, and as many as are waiting are written together.
 //!
-//! Nobody serves a line but those who stand in it: whoever comes first takes a turn, which
-//! serves all that wait by then. If that caller goes away, the next one goes on with the turn
-//! where it is, so that no task is needed and none is left behind.
+//! A task serves a line as long as somebody stands in it: turn by turn, each of which serves
+//! all that wait when it begins. So nobody has to be polled for the others to go on. Outside
+//! of a Tokio runtime, where there are no tasks, whoever comes first serves the others.
 //!
 //! Nothing here decides. A chain of commits stands on a state that may be old, and the store's
 //! version check says so; what is decided then, and how a lost race ends, is each command's
@@ -11,12 +11,10 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use futures_core::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::aggregate::Aggregate;
@@ -27,7 +25,7 @@ use crate::store::{Commit, Receipt, StoreError};
 
 mod serve;
 
-use serve::Serving;
+use serve::Turn;
 
 /// A command in line, whose type the others do not know.
 pub(super) trait InLine<A: Aggregate>: Send {
@@ -69,9 +67,12 @@ pub(super) enum Way<A> {
     Anew,
     /// As one that has lost a race, having been decided on this state.
     Raced(Loaded<A>),
-    /// As one that was sent, and may have been written; if it was not, as one that has lost
-    /// a race on this state.
-    Again(Loaded<A>, Option<StoreError>),
+    /// As one that was sent, and may have been written. If it was not, and somebody else was
+    /// there, as one that has lost a race on this state; without a state, as one that has just
+    /// come.
+    Again(Option<Loaded<A>>, Option<StoreError>),
+    /// As one of which nobody can tell whether it was written.
+    Doubtful(StoreError),
 }
 
 /// Whether what was drafted on top of a command still stands.
@@ -79,6 +80,8 @@ pub(super) enum Way<A> {
 pub(super) enum Fate {
     Stands,
     Falls,
+    /// Nobody can tell.
+    Doubtful,
 }
 
 /// The lines of a bus. Every clone is the same.
@@ -95,10 +98,13 @@ type Key = (TypeId, StreamId);
 
 /// Those who wait for one aggregate.
 struct Line<A: Aggregate> {
-    waiting: Mutex<VecDeque<Box<dyn InLine<A>>>>,
-    /// What is being done for some of them. Whoever holds the lock does it; it stays here if
-    /// that caller goes away.
-    turn: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
+    waiting: Mutex<Waiting<A>>,
+}
+
+struct Waiting<A: Aggregate> {
+    commands: VecDeque<Box<dyn InLine<A>>>,
+    /// Whether somebody takes from here until nobody waits.
+    is_served: bool,
 }
 
 impl Lines {
@@ -117,8 +123,10 @@ impl Lines {
         });
         let line = known.unwrap_or_else(|| {
             let line = Arc::new(Line::<A> {
-                waiting: Mutex::default(),
-                turn: tokio::sync::Mutex::default(),
+                waiting: Mutex::new(Waiting {
+                    commands: VecDeque::new(),
+                    is_served: false,
+                }),
             });
             lines.insert(key.clone(), (Arc::clone(&line) as Arc<_>, 1));
             line
@@ -143,44 +151,86 @@ pub(super) struct Place<A: Aggregate> {
     cache: Option<Cache>,
 }
 
-/// What comes first to one who waits.
-enum First<T, G> {
-    Answer(Option<T>),
-    Turn(G),
+impl<A: Aggregate> Place<A> {
+    /// Waits until the command has its answer, and sees to it that the line is served. None
+    /// if it was lost with a turn that ended early.
+    pub(super) async fn wait<T>(
+        self,
+        command: Box<dyn InLine<A>>,
+        answer: oneshot::Receiver<T>,
+    ) -> Option<T> {
+        let is_served = {
+            let mut waiting = lock(&self.line.waiting);
+            waiting.commands.push_back(command);
+            std::mem::replace(&mut waiting.is_served, true)
+        };
+        if !is_served {
+            let serving = Serve {
+                place: self,
+                is_over: false,
+            };
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(serving.all())),
+                Err(_) => serving.all().await,
+            }
+            return answer.await.ok();
+        }
+        let answer = answer.await.ok();
+        drop(self);
+        answer
+    }
 }
 
-impl<A: Aggregate> Place<A> {
-    /// Waits until the command has its answer, and serves the line when nobody else does.
-    /// None if it was lost with a turn that panicked.
-    pub(super) async fn wait<T>(
-        &self,
-        command: Box<dyn InLine<A>>,
-        mut answer: oneshot::Receiver<T>,
-    ) -> Option<T> {
-        lock(&self.line.waiting).push_back(command);
-        loop {
-            let mut turn = Box::pin(self.line.turn.lock());
-            let first = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(First::Answer(answer.ok())),
-                Poll::Pending => turn.as_mut().poll(cx).map(First::Turn),
-            });
-            let mut turn = match first.await {
-                First::Answer(answer) => return answer,
-                First::Turn(turn) => turn,
+/// Whoever serves a line, from a place in it.
+struct Serve<A: Aggregate> {
+    place: Place<A>,
+    /// Whether nobody waited any more.
+    is_over: bool,
+}
+
+impl<A: Aggregate> Serve<A> {
+    /// Serves until nobody waits.
+    async fn all(mut self) {
+        while let Some(waiting) = self.next() {
+            let Place {
+                key,
+                repository,
+                cache,
+                ..
+            } = &self.place;
+            let turn = Turn {
+                stream: key.1.clone(),
+                repository: repository.clone(),
+                cache: cache.clone(),
+                waiting,
             };
-            let serving = turn.get_or_insert_with(|| {
-                let line = Serving {
-                    stream: self.key.1.clone(),
-                    repository: self.repository.clone(),
-                    cache: self.cache.clone(),
-                    waiting: std::mem::take(&mut *lock(&self.line.waiting)),
-                };
-                Box::pin(line.serve())
-            });
             // What panics takes its turn with it, and nobody else's.
-            let served = caught_async(serving.as_mut()).await;
-            let_go((served, turn.take()));
+            let_go(caught_async(turn.serve()).await);
         }
+    }
+
+    fn next(&mut self) -> Option<VecDeque<Box<dyn InLine<A>>>> {
+        let mut waiting = lock(&self.place.line.waiting);
+        let commands = std::mem::take(&mut waiting.commands);
+        self.is_over = commands.is_empty();
+        // Under the lock: whoever comes next finds it served, or serves it.
+        waiting.is_served = !self.is_over;
+        (!self.is_over).then_some(commands)
+    }
+}
+
+impl<A: Aggregate> Drop for Serve<A> {
+    /// Where the one who served has gone, with its runtime: those who wait are told so, and
+    /// whoever comes next begins anew.
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut waiting = lock(&self.place.line.waiting);
+        waiting.is_served = false;
+        let left = std::mem::take(&mut waiting.commands);
+        drop(waiting);
+        let_go(left);
     }
 }
 

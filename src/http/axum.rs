@@ -44,7 +44,8 @@
 //! Kept are effects, rejections, and that nothing was left to do. A conflict, a precondition
 //! that did not hold, or a store that was busy did nothing: the same request may be sent again
 //! under its key, with another precondition, and is decided anew. A server that is killed
-//! between an effect and its answer recognises the command, and answers anew what it did then.
+//! between what came of a command and its answer recognises it, and answers anew what it did
+//! then; of one that did nothing it says that much, 409.
 //!
 //! # What is the server's to do
 //!

@@ -65,8 +65,8 @@ pub trait Backend: Send + Sync + 'static {
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>>;
 
     /// Writes commits of which each was decided on what the ones before it leave: in order,
-    /// and none after the first that is refused. Answers for each that was tried, so that the
-    /// last answer is the only one that may be an error.
+    /// and none after the first that is refused. Answers for each that was tried, at least one,
+    /// so that the last answer is the only one that may be an error.
     ///
     /// A backend may give them one fate: where it then does not know, or could not write,
     /// that is its only answer, and it holds for all of them.
@@ -74,18 +74,7 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         requests: Vec<CommitRequest>,
     ) -> BoxFuture<'_, Vec<Result<Receipt, AppendError>>> {
-        Box::pin(async move {
-            let mut told = Vec::with_capacity(requests.len());
-            for request in requests {
-                let answer = self.commit(request).await;
-                let is_refused = answer.is_err();
-                told.push(answer);
-                if is_refused {
-                    break;
-                }
-            }
-            told
-        })
+        Box::pin(one_by_one(requests, |request| self.commit(request)))
     }
 
     /// Removes events of a stream or seals it, or says why not.
@@ -233,6 +222,26 @@ pub struct ListQuery {
     pub after: Option<StreamId>,
     /// Streams on the page, at least 1.
     pub streams_max: u32,
+}
+
+/// Sends commits one after the other, up to the first that is refused.
+pub(crate) async fn one_by_one<F>(
+    requests: Vec<CommitRequest>,
+    commit: impl Fn(CommitRequest) -> F,
+) -> Vec<Result<Receipt, AppendError>>
+where
+    F: Future<Output = Result<Receipt, AppendError>>,
+{
+    let mut told = Vec::with_capacity(requests.len());
+    for request in requests {
+        let answer = commit(request).await;
+        let is_refused = answer.is_err();
+        told.push(answer);
+        if is_refused {
+            break;
+        }
+    }
+    told
 }
 
 /// A commit that took effect under a key.

@@ -10,7 +10,7 @@ use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
     AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
-    StreamQuery,
+    StreamQuery, one_by_one,
 };
 use crate::store::changes::Changes;
 use crate::store::commit::CommitRequest;
@@ -25,9 +25,7 @@ use crate::store::report::{BackedUp, VerifyReport};
 use crate::version::Position;
 
 /// A [`Backend`] that hands on what it does not change. Each method is that of the
-/// backend of the same name, and asks [`inner`](Self::inner) unless it is written anew. A
-/// chain of commits goes through [`commit`](Self::commit), one after the other, so that none
-/// passes by what is wrapped around it.
+/// backend of the same name, and asks [`inner`](Self::inner) unless it is written anew.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -68,6 +66,15 @@ pub trait Wrapper: Send + Sync + 'static {
 
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         self.inner().commit(request)
+    }
+
+    /// One after the other through [`commit`](Self::commit), so that none passes by what is
+    /// wrapped around it. One that does not touch commits hands it on, to share flushes.
+    fn commit_chain(
+        &self,
+        requests: Vec<CommitRequest>,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, AppendError>>> {
+        Box::pin(one_by_one(requests, |request| self.commit(request)))
     }
 
     fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {
@@ -161,6 +168,13 @@ pub trait Wrapper: Send + Sync + 'static {
 impl<W: Wrapper> Backend for W {
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
         Wrapper::commit(self, request)
+    }
+
+    fn commit_chain(
+        &self,
+        requests: Vec<CommitRequest>,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, AppendError>>> {
+        Wrapper::commit_chain(self, requests)
     }
 
     fn remove(&self, request: RemovalRequest) -> BoxFuture<'_, Result<Removed, AppendError>> {

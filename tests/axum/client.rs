@@ -17,9 +17,6 @@ use tokio::task::JoinHandle;
 use crate::bank::{Account, domain};
 use crate::serve::{ServeOptions, serve};
 
-/// How long the server waits for the head of a request.
-pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(1);
-
 pub(crate) struct Client {
     pub(crate) bus: CommandBus,
     pub(crate) address: std::net::SocketAddr,
@@ -92,12 +89,12 @@ impl Client {
     }
 
     pub(crate) async fn of(bus: CommandBus, app: Router) -> Self {
+        Self::served(bus, app, ServeOptions::default()).await
+    }
+
+    async fn served(bus: CommandBus, app: Router, options: ServeOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let options = ServeOptions {
-            head_time_max: HEAD_TIME_MAX,
-            ..ServeOptions::default()
-        };
         let server = tokio::spawn(async move {
             let served = serve(listener, app, options, std::future::pending()).await;
             served.expect("a server");
@@ -105,7 +102,11 @@ impl Client {
         Self {
             bus,
             address,
-            http: reqwest::Client::new(),
+            // Shorter than the server waits, so that none is used as it is closed.
+            http: reqwest::Client::builder()
+                .pool_idle_timeout(Duration::from_secs(3))
+                .build()
+                .expect("a client"),
             server,
         }
     }
@@ -149,7 +150,15 @@ impl Client {
 
     /// A client whose account 1 has 500 cents, in two deposits.
     pub(crate) async fn rich(options: RouteOptions) -> Self {
-        let client = Self::new(options).await;
+        Self::rich_at(options, ServeOptions::default()).await
+    }
+
+    /// The same at a server with these limits.
+    pub(crate) async fn rich_at(options: RouteOptions, limits: ServeOptions) -> Self {
+        let bus = CommandBus::new(Store::memory());
+        let routes = aggregate_routes::<Account>(bus.clone(), &domain(), options);
+        let app = Router::new().nest("/accounts", routes);
+        let client = Self::served(bus, app.layer(from_fn(believe)), limits).await;
         let deposit = |cents| {
             let command = domain().decode("deposit", format!(r#"{{"cents":{cents}}}"#));
             client.bus.dispatch_any("1", command.expect("a command"))

@@ -177,7 +177,7 @@ async fn an_answer_stays_until_it_is_forgotten() {
     // What took effect is still known, and told as far as it can be read.
     let again = send(&rows[0]).await;
     assert_eq!((again.status, &again.body["events"]), (200, &json!([])));
-    assert_eq!(send(&rows[1]).await.code(), (404, "not_found"));
+    assert_eq!(send(&rows[1]).await.code(), (409, "answer_lost"));
     assert_eq!(
         client.get("/accounts/1").await.status,
         410,
@@ -253,6 +253,26 @@ async fn an_effect_without_an_answer_is_answered_as_it_was() {
     let then = client.get("/accounts/7?version=1").await;
     assert_eq!(told.etag(), then.etag());
     assert_eq!(client.send(request, FIVE).await.answer(), told.answer());
+}
+
+/// The server was killed after it had decided to do nothing: why is not known, but that.
+#[tokio::test]
+async fn a_refusal_without_an_answer_is_told_as_what_is_known_of_it() {
+    let client = rich().await;
+    let mut headers = HeaderMap::new();
+    headers.insert("idempotency-key", "a".parse().expect("a value"));
+    let key = IdempotencyKey::of(&headers).expect("a key").expect("a key");
+    let much = r#"{"cents":900}"#;
+    let command = domain().decode("withdraw", much).expect("a command");
+    let sent = client.bus.dispatch_any("1", command);
+    let sent = sent.command_id(key.command_id("ann")).record_outcome();
+    sent.await.expect_err("a rejection");
+    client.send("POST /accounts/1/deposit", much).await;
+    let request = "POST /accounts/1/withdraw\nidempotency-key: a\n@ann";
+    let told = client.send(request, much).await;
+    assert_eq!(told.code(), (409, "answer_lost"));
+    assert_eq!(client.send(request, much).await.answer(), told.answer());
+    assert_eq!(client.get("/accounts/1").await.body["version"], 3);
 }
 
 /// What is begun under a key comes to its end, also if nobody hears of it.

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::client::{Client, HEAD_TIME_MAX};
+use crate::client::Client;
+use crate::serve::ServeOptions;
 
 const FIVE: &str = r#"{"cents":5}"#;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,7 +63,12 @@ async fn a_body_that_comes_too_slowly_is_408_and_holds_up_nobody() {
 
 #[tokio::test]
 async fn a_head_that_comes_too_slowly_ends_the_connection() {
-    let client = Client::rich(limited()).await;
+    const HEAD_TIME_MAX: Duration = Duration::from_millis(300);
+    let limits = ServeOptions {
+        head_time_max: HEAD_TIME_MAX,
+        ..ServeOptions::default()
+    };
+    let client = Client::rich_at(limited(), limits).await;
     let began = Instant::now();
     let answer = raw(
         &client,

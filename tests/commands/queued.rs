@@ -282,6 +282,81 @@ async fn an_unknown_outcome_is_asked_for() {
     .await;
 }
 
+/// All that was sent together has one fate: nothing is decided upon what may be there or not.
+#[tokio::test]
+async fn a_chain_whose_outcome_is_not_known_is_asked_for_as_a_whole() {
+    let send = async |staged: &Staged| {
+        let bus = staged.bus();
+        let answers = tokio::join!(
+            bus.dispatch(KEY, Put(101)).into_future(),
+            bus.dispatch(KEY, Take(100)).into_future(),
+            bus.dispatch(KEY, Take(2)).into_future(),
+        );
+        assert_eq!(staged.chains_left(), 0, "they were written together");
+        answers
+    };
+    for chain in [Told::UnknownLanded, Told::UnknownLost, Told::Busy] {
+        let staged = Staged::over(Store::memory());
+        staged.answers_chains([chain]);
+        let (put, take, more) = send(&staged).await;
+        assert_eq!(landed(put).state.balance, 101, "{chain:?}");
+        assert_eq!(landed(take).state.balance, 1, "{chain:?}");
+        assert!(matches!(
+            more,
+            Err(DispatchError::Rejected(Overdrawn { balance: 1 }))
+        ));
+        assert_eq!(log(&staged.inner).await.len(), 2, "{chain:?}");
+    }
+    // It is not known, and nothing can be asked any more: no answer may say what is there.
+    for chain in [Told::UnknownLanded, Told::UnknownLost] {
+        let staged = Staged::over(Store::memory());
+        staged.answers_chains([chain]);
+        staged.answers([Told::Fenced; 4]);
+        let (put, take, _) = send(&staged).await;
+        assert_eq!(
+            put.expect_err("unknown").code(),
+            "unknown_outcome",
+            "{chain:?}"
+        );
+        assert_eq!(
+            take.expect_err("unknown").code(),
+            "unknown_outcome",
+            "{chain:?}"
+        );
+    }
+}
+
+/// What was kept was old, and the store was busy: nobody was raced with.
+#[tokio::test]
+async fn an_old_state_and_a_busy_store_are_no_race() {
+    let staged = Staged::over(Store::memory());
+    let bus = CommandBus::new(staged.store.clone());
+    landed(bus.dispatch(KEY, Put(1)).await);
+    write(&staged.inner, &[Deposited { cents: 10 }]).await;
+    staged.answers_chains([Told::Busy]);
+    let put = landed(bus.dispatch(KEY, Put(1)).await);
+    assert_eq!(
+        (put.decided_by, put.state.balance),
+        (Decision::Appended, 12)
+    );
+}
+
+/// A dispatch that was begun and is not polled any more keeps nobody from going on.
+#[tokio::test]
+async fn a_caller_that_stands_still_holds_up_nobody() {
+    on_each(async |bus| {
+        let mut first = Box::pin(bus.dispatch(KEY, Put(1)).into_future());
+        let polled = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_ready()));
+        let _ = polled.await;
+        let second = bus.dispatch(KEY, Put(10)).into_future();
+        let second = tokio::time::timeout(Duration::from_secs(10), second).await;
+        landed(second.expect("it is served"));
+        landed(first.await);
+        assert_eq!(balance(bus.store()).await, 11);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_demands_a_version_is_told_and_the_others_go_on() {
     on_each(async |bus| {

@@ -47,6 +47,8 @@ struct Stage {
     sent: Mutex<Vec<CommitRequest>>,
     /// Whether each call gives way to others before and after it takes effect.
     gives_way: bool,
+    /// What the next chains are answered as a whole, and whether they land.
+    chains: Mutex<VecDeque<Told>>,
 }
 
 impl Staged {
@@ -68,6 +70,7 @@ impl Staged {
             finds_fail: AtomicBool::default(),
             sent: Mutex::default(),
             gives_way,
+            chains: Mutex::default(),
         });
         let backend: Arc<dyn Backend> = stage.clone();
         Self {
@@ -107,6 +110,20 @@ impl Staged {
             .lock()
             .expect("no one panics")
             .extend(answers);
+    }
+
+    /// What the next chains of commits are answered, as by a store that gives them one fate.
+    pub(crate) fn answers_chains(&self, answers: impl IntoIterator<Item = Told>) {
+        self.stage
+            .chains
+            .lock()
+            .expect("no one panics")
+            .extend(answers);
+    }
+
+    /// How many of those were not sent yet.
+    pub(crate) fn chains_left(&self) -> usize {
+        self.stage.chains.lock().expect("no one panics").len()
     }
 
     /// How many reads of streams from now on find the store busy.
@@ -191,6 +208,35 @@ impl Wrapper for Stage {
                 Told::Fenced => StoreErrorKind::Fenced,
             };
             Err(told(kind).into())
+        })
+    }
+
+    fn commit_chain(
+        &self,
+        requests: Vec<CommitRequest>,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, AppendError>>> {
+        Box::pin(async move {
+            let answer = self.chains.lock().expect("no one panics").pop_front();
+            let kind = match answer.unwrap_or(Told::Truth) {
+                Told::Truth => {
+                    let mut told = Vec::new();
+                    for request in requests {
+                        told.push(Wrapper::commit(self, request).await);
+                        if told.last().is_some_and(Result::is_err) {
+                            break;
+                        }
+                    }
+                    return told;
+                }
+                Told::UnknownLanded => {
+                    self.inner.commit_chain(requests).await;
+                    StoreErrorKind::Unknown
+                }
+                Told::UnknownLost => StoreErrorKind::Unknown,
+                Told::Busy => StoreErrorKind::Busy,
+                Told::Fenced => StoreErrorKind::Fenced,
+            };
+            vec![Err(told(kind).into())]
         })
     }
 

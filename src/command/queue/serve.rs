@@ -11,7 +11,7 @@ use crate::repository::{Cache, LoadError, Loaded, Repository};
 use crate::store::{AppendError, Commit, Receipt, StoreError, StoreErrorKind};
 
 /// Serves those who were waiting when a turn began.
-pub(super) struct Serving<A: Aggregate> {
+pub(super) struct Turn<A: Aggregate> {
     pub(super) stream: StreamId,
     pub(super) repository: Repository<A>,
     pub(super) cache: Option<Cache>,
@@ -32,7 +32,7 @@ struct Decided<A: Aggregate> {
     then: Option<Loaded<A>>,
 }
 
-impl<A: Aggregate> Serving<A> {
+impl<A: Aggregate> Turn<A> {
     /// How many commands share a transaction, at most, and how many bytes.
     const COMMANDS_MAX: usize = 256;
     const BYTES_MAX: usize = 1 << 20;
@@ -184,11 +184,16 @@ impl<A: Aggregate> Serving<A> {
                     answered.for_each(|one: Decided<A>| one.command.answer());
                     one.command.landed(&receipt);
                 }
-                refused => {
+                Some(Err(error)) => {
                     unproven.push(one);
                     unproven.extend(decided);
-                    let error = refused.and_then(Result::err);
                     return self.refused(state, base, unproven, error).await;
+                }
+                // They were not tried, as where each has a transaction to itself.
+                None => {
+                    unproven.push(one);
+                    unproven.extend(decided);
+                    return self.again(base?, unproven);
                 }
             }
         }
@@ -207,7 +212,7 @@ impl<A: Aggregate> Serving<A> {
         state: State<A>,
         base: Option<Loaded<A>>,
         rest: Vec<Decided<A>>,
-        error: Option<AppendError>,
+        error: AppendError,
     ) -> Option<State<A>> {
         if let Some(base) = &base {
             self.keep(base);
@@ -215,12 +220,12 @@ impl<A: Aggregate> Serving<A> {
         let is_proven = state.is_proven || base.is_some();
         let base = base.unwrap_or(state.at);
         match error {
-            Some(AppendError::Conflict(_) | AppendError::StreamClosed(_)) if is_proven => {
+            AppendError::Conflict(_) | AppendError::StreamClosed(_) if is_proven => {
                 each(commands(rest), || Way::Raced(base.clone())).await;
                 None
             }
             // Nobody was raced with: it had just not been looked.
-            Some(AppendError::Conflict(_) | AppendError::StreamClosed(_)) => {
+            AppendError::Conflict(_) | AppendError::StreamClosed(_) => {
                 match self.repository.catch_up(&base).await {
                     Ok(since) => self.again(since.now, rest),
                     Err(_) => {
@@ -229,8 +234,8 @@ impl<A: Aggregate> Serving<A> {
                     }
                 }
             }
-            Some(AppendError::Store(error)) => {
-                self.resend(base, rest, &error).await;
+            AppendError::Store(error) => {
+                self.resend(base, is_proven, rest, &error).await;
                 None
             }
             // It is this one's own. The others were only decided upon it.
@@ -247,22 +252,40 @@ impl<A: Aggregate> Serving<A> {
     }
 
     /// Sends each by itself, in order: none was written, or it is not known. What was decided
-    /// upon one that falls is decided anew, since nobody was answered.
-    async fn resend(&mut self, base: Loaded<A>, rest: Vec<Decided<A>>, error: &StoreError) {
-        let is_unknown = error.kind() == StoreErrorKind::Unknown;
+    /// upon one that falls is decided anew, since nobody was answered; upon one of which it is
+    /// not known, it is not known either, and nothing more may be sent.
+    async fn resend(
+        &mut self,
+        base: Loaded<A>,
+        is_proven: bool,
+        rest: Vec<Decided<A>>,
+        error: &StoreError,
+    ) {
+        let unknown = || (error.kind() == StoreErrorKind::Unknown).then(|| error.again());
+        // What the next was decided upon; without it, that is not there.
         let mut base = Some(base);
+        let mut is_proven = is_proven;
+        let mut doubt = None;
         for one in rest {
-            let way = match &base {
-                Some(base) if one.is_written => {
-                    Way::Again(base.clone(), is_unknown.then(|| error.again()))
-                }
-                _ => Way::Anew,
+            let way = match (&base, &doubt) {
+                _ if !one.is_written => Way::Anew,
+                (_, Some(doubt)) => Way::Doubtful(StoreError::again(doubt)),
+                (Some(base), None) => Way::Again(is_proven.then(|| base.clone()), unknown()),
+                (None, None) => Way::Anew,
             };
             let fate = one.command.go(way).await;
-            match (fate, one.is_written) {
-                (_, false) => {}
-                (Fate::Stands, true) => base = one.then.or(base),
-                (Fate::Falls, true) => base = None,
+            match fate {
+                _ if !one.is_written => {}
+                Fate::Stands => {
+                    base = one.then.or(base);
+                    is_proven = true;
+                }
+                Fate::Falls => base = None,
+                // Of those that were not written before, nothing is there in any case.
+                Fate::Doubtful => {
+                    doubt = unknown();
+                    base = None;
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{
     Answer, Appended, At, Command, Decision, DispatchError, Draft, Lost, Receipt, Run, Seen, Step,
     StoreError, StoreErrorKind,
 };
-use crate::caught::caught;
+use crate::caught::{caught, caught_async, let_go};
 use crate::command::queue::{Drafted, Fate, InLine, Way};
 use crate::ids::EventId;
 use crate::repository::Loaded;
@@ -87,7 +87,7 @@ impl<C: Command> Standing<C> {
     fn tell(self, answer: Answer<C>) {
         // A caller that is gone learns the outcome by sending the command again.
         if let Err(unheard) = self.caller.send((self.run, answer)) {
-            crate::caught::let_go(unheard);
+            let_go(unheard);
         }
     }
 
@@ -102,8 +102,13 @@ impl<C: Command> Standing<C> {
         self.tell(answer);
     }
 
-    /// Sends what was drafted once more.
-    async fn again(&mut self, base: At<C>, unknown: Option<StoreError>) -> (Answer<C>, Fate) {
+    /// Sends what was drafted once more; `base` is what it was decided upon, if that was known
+    /// to be there.
+    async fn again(
+        &mut self,
+        base: Option<At<C>>,
+        unknown: Option<StoreError>,
+    ) -> (Answer<C>, Fate) {
         let Some(drafted) = self.drafted.take() else {
             return (self.run.anew().await, Fate::Falls);
         };
@@ -124,7 +129,14 @@ impl<C: Command> Standing<C> {
                 (answer, Fate::Stands)
             }
             Ok(Appended::Known(receipt)) => (self.run.already(receipt).await, Fate::Falls),
-            Ok(Appended::Lost) => (self.run.raced(base).await, Fate::Falls),
+            // It did not land: nobody was raced with, or this one was.
+            Ok(Appended::Lost) => match base {
+                Some(base) => (self.run.raced(base).await, Fate::Falls),
+                None => (self.run.anew().await, Fate::Falls),
+            },
+            Err(error @ DispatchError::Append(AppendError::Store(_))) => {
+                (Err(error), Fate::Doubtful)
+            }
             Err(error) => (Err(error), Fate::Falls),
         }
     }
@@ -178,12 +190,13 @@ impl<C: Command> InLine<C::Aggregate> for Standing<C> {
                 }
             }
         };
-        self.drafted = Some(DraftedAt {
+        let before = self.drafted.replace(DraftedAt {
             version: at.version,
             generation: at.generation,
             last_event: new.or(at.last_event),
             draft,
         });
+        let_go(before);
         answer
     }
 
@@ -200,11 +213,17 @@ impl<C: Command> InLine<C::Aggregate> for Standing<C> {
     fn go(mut self: Box<Self>, way: Way<C::Aggregate>) -> BoxFuture<'static, Fate> {
         let span = self.span.clone();
         let going = async move {
-            let (answer, fate) = match way {
-                Way::Anew => (self.run.anew().await, Fate::Falls),
-                Way::Raced(at) => (self.run.raced(at).await, Fate::Falls),
-                Way::Again(base, unknown) => self.again(base, unknown).await,
+            let going = async {
+                match way {
+                    Way::Anew => (self.run.anew().await, Fate::Falls),
+                    Way::Raced(at) => (self.run.raced(at).await, Fate::Falls),
+                    Way::Again(base, unknown) => self.again(base, unknown).await,
+                    Way::Doubtful(error) => (Err(AppendError::Store(error).into()), Fate::Doubtful),
+                }
             };
+            let gone = caught_async(going).await;
+            let (answer, fate) =
+                gone.unwrap_or_else(|source| (Err(self.run.panicked(source)), Fate::Doubtful));
             self.tell(answer);
             fate
         };

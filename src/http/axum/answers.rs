@@ -4,8 +4,8 @@
 //!
 //! A request is held before it is done, and its answer kept before it is told. Whoever holds
 //! it does it; the others wait for the answer. One who takes too long is overtaken, which is
-//! safe, since the command id is recognised: of two answers the one that is kept is told to
-//! both.
+//! safe, since the command id is kept with whatever comes of it, a refusal too: of two answers
+//! the one that is kept is told to both.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,7 +52,8 @@ impl Answers {
     /// How long a request may take before the same request, sent again, is tried beside it.
     const HELD_FOR: TimeDelta = TimeDelta::seconds(10);
 
-    /// Keeps answers for so long after their requests came. Default: seven days. A command
+    /// Keeps answers for so long after their requests came, at least twenty seconds. Default:
+    /// seven days. A command
     /// that took effect is recognised for ever; after that time it is answered anew.
     #[must_use]
     pub fn kept_for(time: Duration) -> Self {
@@ -62,8 +63,8 @@ impl Answers {
         }
     }
 
-    /// Forgets the answers to requests to one stream, and how many they were: each of those
-    /// requests is a new one from then on, but for what took effect.
+    /// Forgets the answers to requests to one stream, and tells how many they were. Of each of
+    /// those requests it is still known whether it took effect or came to nothing.
     ///
     /// # Errors
     ///
@@ -96,8 +97,9 @@ impl Answers {
             stream: request.stream.clone(),
             claim: Some(claim),
             held_until: now + Self::HELD_FOR,
+            // Never before whoever holds it may be done.
             kept_until: now
-                .checked_add_signed(self.kept_for)
+                .checked_add_signed(self.kept_for.max(Self::HELD_FOR * 2))
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
             answer: None,
         };
@@ -211,8 +213,9 @@ fn finish(held: Option<Held>, claim: Uuid, answer: Option<KeptAnswer>) -> Option
 /// Whether an answer is the end of its request: an effect, nothing to do, or what the domain
 /// says no to. Whatever else there is has done nothing, or is not known to have.
 pub(super) fn is_end(answered: &Answered) -> bool {
-    const ENDS: [&str; 4] = [
+    const ENDS: [&str; 5] = [
         "already_exists",
+        "answer_lost",
         "invariant_violated",
         "not_found",
         "rejected",

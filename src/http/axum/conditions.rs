@@ -16,7 +16,8 @@ use super::answers::{Begun, KeptAnswer, Requested, is_end};
 use super::outcome::{done, refused};
 use super::{ConflictDetail, IdempotencyKeys, Principal, RouteOptions};
 use crate::command::CommandBus;
-use crate::domain::{AnyCommand, AnyDispatch};
+use crate::command::Decision;
+use crate::domain::{AnyCommand, AnyDispatch, AnyOutcome};
 use crate::http::idempotency::digest;
 use crate::http::{
     Checked, Expecting, IdempotencyKey, IdempotencyRefusal, PreconditionField, Preconditions,
@@ -328,8 +329,13 @@ impl Conditions {
             return Err(required.with_current(current).into());
         }
         let mut dispatch = bus.dispatch_any(&sent.key, sent.command);
+        let is_keyed = command_id.is_some();
         if let Some(id) = command_id {
             dispatch = dispatch.command_id(id);
+            // What only was not as the client has seen it may be sent again when it is.
+            if !matches!(checked, Checked::Failed { .. }) {
+                dispatch = dispatch.record_outcome();
+            }
         }
         if let Some(deadline) = options.deadline {
             dispatch = dispatch.deadline(deadline);
@@ -339,6 +345,11 @@ impl Conditions {
         }
         let (dispatch, expecting) = demanding(dispatch, &checked, &before, sent.based_on)?;
         match dispatch.await {
+            Ok(outcome) if is_keyed && is_lost(&outcome) => {
+                let said = "a request under this Idempotency-Key came to nothing, and what it was \
+                            answered is not known any more; look, and send it under another key";
+                Err(Problem::of_code("answer_lost", said).into())
+            }
             Ok(outcome) => done(store, &outcome, &before, sent.path),
             Err(error) if error.code == "command_id_reused" => {
                 Err(Problem::from(&IdempotencyRefusal::OtherRequest).into())
@@ -384,6 +395,11 @@ impl Conditions {
         }
         Ok(key)
     }
+}
+
+/// Whether it is known that a command came to nothing, but not why.
+fn is_lost(outcome: &AnyOutcome) -> bool {
+    outcome.decided_by == Decision::AlreadyApplied && outcome.first_version.is_none()
 }
 
 /// What stands for a command that was not sent as JSON.

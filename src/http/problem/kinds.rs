@@ -179,6 +179,11 @@ static KINDS: &[Kind] = &[
         "The Idempotency-Key was used for something else",
     ),
     said(
+        "answer_lost",
+        StatusCode::CONFLICT,
+        "It came to nothing before",
+    ),
+    said(
         "command_id_reused",
         StatusCode::UNPROCESSABLE_ENTITY,
         "The command id was used for something else",

@@ -200,8 +200,9 @@ impl<'c> Writer<'c> {
                         Err(Failure::Refused(error)) => Err(error),
                         Err(failure) => return Err(failure),
                     });
-                    // What comes after it was decided on what it would have left.
-                    if told.last().is_some_and(Result::is_err) {
+                    // What comes after it was decided on what it would have left, or has to
+                    // have a transaction to itself, as this one has.
+                    if told.last().is_some_and(Result::is_err) || hooks.one_at_a_time() {
                         break;
                     }
                 }
