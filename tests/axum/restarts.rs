@@ -69,6 +69,22 @@ async fn what_was_answered_is_answered_again_after_a_restart() {
     assert_eq!(balances(&client).await, before, "and none took effect");
 }
 
+/// What the disk has changed is told to nobody.
+#[tokio::test]
+async fn an_answer_that_is_not_what_was_kept_is_not_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bank.db");
+    let store = Store::open(&file).await.expect("a store");
+    let client = Client::on(CommandBus::new(store), RouteOptions::default()).await;
+    let request = "POST /accounts/1/open\nidempotency-key: a";
+    assert_eq!(client.send(request, FIVE).await.status, 201);
+    let conn = Connection::open(&file).expect("a connection");
+    let sql = "UPDATE http_answers SET held = replace(held, '\"status\":201', '\"status\":200')";
+    assert_eq!(conn.execute(sql, []).expect("changed"), 1);
+    let told = client.send(request, FIVE).await;
+    assert_eq!(told.code(), (500, "corrupt"));
+}
+
 /// A room, and what is said when somebody knocks.
 #[derive(Default, Clone, Serialize, Deserialize)]
 struct Room;

@@ -9,7 +9,8 @@ use super::{Begun, Held, KeptAnswer, begin, finish};
 use crate::http::idempotency::digest;
 use crate::ids::StreamId;
 use crate::store::{
-    BoxError, Database, SqlRow, SqlValue, Store, StoreError, StoreErrorKind, TransactError, Tx,
+    BoxError, Database, QueryError, SqlRow, SqlValue, Store, StoreError, StoreErrorKind,
+    TransactError, Tx,
 };
 
 /// One row for each key; `seal` covers the others, so that what the disk has changed is told
@@ -24,6 +25,8 @@ const BY_TIME: &str =
     "CREATE INDEX IF NOT EXISTS http_answers_by_time ON http_answers (kept_until)";
 const BY_STREAM: &str =
     "CREATE INDEX IF NOT EXISTS http_answers_by_stream ON http_answers (stream)";
+
+const FIND: &str = "SELECT held, seal FROM http_answers WHERE key = $1";
 
 /// How many rows are removed, whose time is over, with each request that comes.
 const OVER: &str = "DELETE FROM http_answers WHERE key IN (SELECT key FROM http_answers \
@@ -47,6 +50,9 @@ impl Kept {
         new: Held,
         now: DateTime<Utc>,
     ) -> Result<Begun, StoreError> {
+        if let Some(begun) = self.known(key, &new, now).await? {
+            return Ok(begun);
+        }
         let key = key.to_owned();
         self.transact(move |tx| {
             let (key, new) = (key.clone(), new.clone());
@@ -63,6 +69,34 @@ impl Kept {
             })
         })
         .await
+    }
+
+    /// What becomes of a request where nothing has to be written down: whoever asks again and
+    /// again must not keep those waiting who write.
+    async fn known(
+        &self,
+        key: &str,
+        new: &Held,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Begun>, StoreError> {
+        let found = self
+            .database
+            .query(FIND, &[key.into()], SqlRow::clone)
+            .await;
+        let rows = match found {
+            Ok(rows) => rows,
+            // There is no table before the first request.
+            Err(QueryError::Refused(_)) => return Ok(None),
+            Err(QueryError::Store(error)) => return Err(error),
+        };
+        let held = read(key, rows.first()).map_err(|error| {
+            let what = StoreErrorKind::Corrupt { position: None };
+            StoreError::new(what, "reading an answer").with_source(error)
+        })?;
+        match begin(held, new.clone(), now) {
+            (begun, None) => Ok(Some(begun)),
+            (_, Some(_)) => Ok(None),
+        }
     }
 
     pub(super) async fn finish(
@@ -115,9 +149,12 @@ impl Kept {
 }
 
 async fn find(key: &str, tx: &mut Tx<'_>) -> Result<Option<Held>, BoxError> {
-    let sql = "SELECT held, seal FROM http_answers WHERE key = $1";
-    let rows = tx.query(sql, &[key.into()]).await?;
-    let Some(row) = rows.first() else {
+    let rows = tx.query(FIND, &[key.into()]).await?;
+    read(key, rows.first())
+}
+
+fn read(key: &str, row: Option<&SqlRow>) -> Result<Option<Held>, BoxError> {
+    let Some(row) = row else {
         return Ok(None);
     };
     let (held, found) = (text(row, "held"), text(row, "seal"));
