@@ -23,9 +23,9 @@ use crate::ids::StreamId;
 use crate::repository::{Cache, Loaded, Repository};
 use crate::store::{Commit, Receipt, StoreError};
 
-mod serve;
+mod turn;
 
-use serve::Turn;
+use turn::Turn;
 
 /// A command in line, whose type the others do not know.
 pub(super) trait InLine<A: Aggregate>: Send {

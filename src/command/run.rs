@@ -31,7 +31,7 @@ use crate::version::Version;
 mod answers;
 mod conflicts;
 mod send;
-mod turn;
+mod standing;
 
 type Answer<C> = Result<Outcome<<C as Command>::Aggregate>, DispatchError<C>>;
 type At<C> = Loaded<<C as Command>::Aggregate>;

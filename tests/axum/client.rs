@@ -83,9 +83,13 @@ impl Client {
     }
 
     pub(crate) async fn on(bus: CommandBus, options: RouteOptions) -> Self {
+        Self::on_at(bus, options, ServeOptions::default()).await
+    }
+
+    async fn on_at(bus: CommandBus, options: RouteOptions, limits: ServeOptions) -> Self {
         let routes = aggregate_routes::<Account>(bus.clone(), &domain(), options);
         let app = Router::new().nest("/accounts", routes);
-        Self::of(bus, app.layer(from_fn(believe))).await
+        Self::served(bus, app.layer(from_fn(believe)), limits).await
     }
 
     pub(crate) async fn of(bus: CommandBus, app: Router) -> Self {
@@ -156,9 +160,7 @@ impl Client {
     /// The same at a server with these limits.
     pub(crate) async fn rich_at(options: RouteOptions, limits: ServeOptions) -> Self {
         let bus = CommandBus::new(Store::memory());
-        let routes = aggregate_routes::<Account>(bus.clone(), &domain(), options);
-        let app = Router::new().nest("/accounts", routes);
-        let client = Self::served(bus, app.layer(from_fn(believe)), limits).await;
+        let client = Self::on_at(bus, options, limits).await;
         let deposit = |cents| {
             let command = domain().decode("deposit", format!(r#"{{"cents":{cents}}}"#));
             client.bus.dispatch_any("1", command.expect("a command"))

@@ -32,6 +32,15 @@ const FIND: &str = "SELECT held, seal FROM http_answers WHERE key = $1";
 const OVER: &str = "DELETE FROM http_answers WHERE key IN (SELECT key FROM http_answers \
      WHERE kept_until <= $1 ORDER BY kept_until LIMIT 8)";
 
+/// What is known of a request before anything is written for it.
+enum Known {
+    /// All there is to know.
+    Begun(Begun),
+    Nothing,
+    /// It is the first one of all.
+    NoTable,
+}
+
 /// The answers in a database.
 pub(super) struct Kept {
     database: Database,
@@ -50,14 +59,16 @@ impl Kept {
         new: Held,
         now: DateTime<Utc>,
     ) -> Result<Begun, StoreError> {
-        if let Some(begun) = self.known(key, &new, now).await? {
-            return Ok(begun);
-        }
+        let to_make: &[&str] = match self.known(key, &new, now).await? {
+            Known::Begun(begun) => return Ok(begun),
+            Known::Nothing => &[],
+            Known::NoTable => &[TABLE, BY_TIME, BY_STREAM],
+        };
         let key = key.to_owned();
         self.transact(move |tx| {
             let (key, new) = (key.clone(), new.clone());
             Box::pin(async move {
-                for sql in [TABLE, BY_TIME, BY_STREAM] {
+                for sql in to_make {
                     tx.execute(sql, &[]).await?;
                 }
                 tx.execute(OVER, &[now.timestamp_micros().into()]).await?;
@@ -73,12 +84,7 @@ impl Kept {
 
     /// What becomes of a request where nothing has to be written down: whoever asks again and
     /// again must not keep those waiting who write.
-    async fn known(
-        &self,
-        key: &str,
-        new: &Held,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Begun>, StoreError> {
+    async fn known(&self, key: &str, new: &Held, now: DateTime<Utc>) -> Result<Known, StoreError> {
         let found = self
             .database
             .query(FIND, &[key.into()], SqlRow::clone)
@@ -86,17 +92,17 @@ impl Kept {
         let rows = match found {
             Ok(rows) => rows,
             // There is no table before the first request.
-            Err(QueryError::Refused(_)) => return Ok(None),
+            Err(QueryError::Refused(_)) => return Ok(Known::NoTable),
             Err(QueryError::Store(error)) => return Err(error),
         };
         let held = read(key, rows.first()).map_err(|error| {
             let what = StoreErrorKind::Corrupt { position: None };
             StoreError::new(what, "reading an answer").with_source(error)
         })?;
-        match begin(held, new.clone(), now) {
-            (begun, None) => Ok(Some(begun)),
-            (_, Some(_)) => Ok(None),
-        }
+        Ok(match begin(held, new.clone(), now) {
+            (begun, None) => Known::Begun(begun),
+            (_, Some(_)) => Known::Nothing,
+        })
     }
 
     pub(super) async fn finish(

@@ -189,7 +189,9 @@ impl<A: Aggregate> Turn<A> {
                     unproven.extend(decided);
                     return self.refused(state, base, unproven, error).await;
                 }
-                // They were not tried, as where each has a transaction to itself.
+                // They were not tried, as where each has a transaction to itself. The first of
+                // a chain is always tried; where a backend tries none, nothing is known of any,
+                // and to go on would be to go on for ever.
                 None => {
                     unproven.push(one);
                     unproven.extend(decided);
