@@ -92,11 +92,7 @@ impl Client {
         Self::served(bus, app.layer(from_fn(believe)), limits).await
     }
 
-    pub(crate) async fn of(bus: CommandBus, app: Router) -> Self {
-        Self::served(bus, app, ServeOptions::default()).await
-    }
-
-    async fn served(bus: CommandBus, app: Router, options: ServeOptions) -> Self {
+    pub(crate) async fn served(bus: CommandBus, app: Router, options: ServeOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let server = tokio::spawn(async move {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Reply};
 use crate::keys::{ENDS, FIVE};
+use crate::serve::ServeOptions;
 
 async fn all(client: &Client) -> Vec<Reply> {
     let mut replies = Vec::new();
@@ -141,7 +142,8 @@ async fn a_no_that_could_not_be_kept_is_not_told() {
     let bus = CommandBus::new(store);
     let domain = Domain::new().command::<Knock>();
     let routes = aggregate_routes::<Room>(bus.clone(), &domain, RouteOptions::default());
-    let client = Client::of(bus, Router::new().nest("/rooms", routes)).await;
+    let app = Router::new().nest("/rooms", routes);
+    let client = Client::served(bus, app, ServeOptions::default()).await;
     let request = "POST /rooms/1/knock\nidempotency-key: a";
     *LOCKS.lock().expect("no one panics") = Some(file);
     let told = client.send(request, "null").await;
