@@ -461,6 +461,21 @@ pub enum Decision {
     AlreadyApplied,
 }
 
+impl Decision {
+    /// Its stable name, such as `nothing_to_do`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Appended => "appended",
+            Self::Redecided => "redecided",
+            Self::Commuted => "commuted",
+            Self::Merged => "merged",
+            Self::NothingToDo => "nothing_to_do",
+            Self::AlreadyApplied => "already_applied",
+        }
+    }
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

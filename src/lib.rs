@@ -77,6 +77,7 @@
 //! | `token` | what a client has seen, as text that cannot be forged: [`VersionToken`] |
 //! | `clock` | the only reader of wall time |
 //! | `caught` | user code that panics: [`Panicked`] |
+//! | `metrics` | what is reported to the crate `metrics`: conflicts, retries, batches, queues (feature `metrics`) |
 //! | `sample` | values of any type that serde reads, for the test kit (feature `testkit`) |
 //! | | **domain: what a user writes, still without I/O** |
 //! | `upcast` | how events in older shapes are read: [`Upcasters`] |
@@ -108,6 +109,7 @@
 //! | `http` | no | `annalist::http`: preconditions and problem details for any web framework |
 //! | `axum` | no | `annalist::http::axum`: routes for the aggregates of a domain |
 //! | `tool` | no | the command line `annalist`, and `annalist::tool` |
+//! | `metrics` | no | figures for a recorder of the crate `metrics`; `annalist::metrics` lists them |
 
 mod aggregate;
 mod caught;
@@ -122,6 +124,11 @@ pub mod follow;
 #[cfg(feature = "http")]
 pub mod http;
 mod ids;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/unmeasured.rs"]
+mod metrics;
 mod payload;
 #[cfg(feature = "sqlite")]
 pub mod projection;

@@ -15,6 +15,7 @@ const ROOMS: &[&str] = &[
     "token",
     "clock",
     "caught",
+    "metrics",
     "sample",
     "upcast",
     "aggregate",

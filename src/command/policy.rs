@@ -77,6 +77,22 @@ pub(super) const fn resolve(situation: &Situation) -> Resolution {
     }
 }
 
+impl Resolution {
+    /// Its name.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::AlreadyApplied => "already_applied",
+            Self::Unmet => "unmet",
+            Self::Broken => "broken",
+            Self::NothingToDo => "nothing_to_do",
+            Self::Surface(_) => "surface",
+            Self::Redecide => "redecide",
+            Self::Commute => "commute",
+            Self::Merge => "merge",
+        }
+    }
+}
+
 const fn declared(policy: Policy, clashes: bool) -> Resolution {
     match (policy, clashes) {
         (Policy::Surface, _) => Resolution::Surface(Why::Declared),

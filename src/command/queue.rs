@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::aggregate::Aggregate;
 use crate::caught::{caught_async, let_go};
 use crate::ids::StreamId;
+use crate::metrics;
 use crate::repository::{Cache, Loaded, Repository};
 use crate::store::{Commit, Receipt, StoreError};
 
@@ -192,6 +193,7 @@ impl<A: Aggregate> Serve<A> {
     /// Serves until nobody waits.
     async fn all(mut self) {
         while let Some(waiting) = self.next() {
+            metrics::line(A::CATEGORY, waiting.len());
             let Place {
                 key,
                 repository,

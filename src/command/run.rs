@@ -13,12 +13,13 @@ use super::{
     Command, Decision, Dispatch, DispatchError, Diverged, EventOf, InvalidDispatch, OnConflict,
     Outcome, When,
 };
-use crate::aggregate::{Contention, fold, stream_id};
+use crate::aggregate::{Aggregate, Contention, fold, stream_id};
 use crate::caught::{Panicked, caught};
 use crate::codec::EncodeError;
 use crate::conflict::{ConflictKind, ConflictReason};
 use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{CommandId, EventId, StreamId};
+use crate::metrics::Labels;
 use crate::payload::Payload;
 use crate::repository::{Cache, LoadError, Loaded, Repository, Since};
 use crate::retry::{Backoff, GaveUp};
@@ -104,23 +105,31 @@ enum Appended {
 }
 
 impl<C: Command> Run<C> {
+    const LABELS: Labels = Labels::new(C::Aggregate::CATEGORY, C::NAME);
+
     /// Brings a command all the way.
     pub(super) async fn dispatch(dispatch: Dispatch<C>) -> Answer<C> {
-        let run = Self::new(dispatch)?;
+        let mut dispatching = Self::LABELS.dispatching();
+        let run = Self::new(dispatch).inspect_err(|error| dispatching.failed(error.code()))?;
         // Names only: payloads and metadata are nobody's who reads a log.
         let span = info_span!("dispatch", command = run.command.name(), stream = %run.stream);
         let command = run.command.name().to_owned();
         // What is left uncaught, such as a state whose `Clone` panics, ends here too. None
         // of it runs between a commit that has landed and its answer.
         let mut run = Box::pin(run.run().instrument(span));
-        poll_fn(|cx| {
+        let answer = poll_fn(|cx| {
             let polled = caught(|| run.as_mut().poll(cx));
             polled.unwrap_or_else(|source| {
                 let command = command.clone();
                 Poll::Ready(Err(DispatchError::Panicked { command, source }))
             })
         })
-        .await
+        .await;
+        match &answer {
+            Ok(outcome) => dispatching.done(outcome.decided_by.code(), outcome.attempts),
+            Err(error) => dispatching.failed(error.code()),
+        }
+        answer
     }
 
     fn new(dispatch: Dispatch<C>) -> Result<Self, DispatchError<C>> {
@@ -316,7 +325,6 @@ impl<C: Command> Run<C> {
         &self,
         state: &C::Aggregate,
     ) -> Result<Result<(), crate::aggregate::Violation>, DispatchError<C>> {
-        use crate::aggregate::Aggregate;
         caught(|| state.invariants()).map_err(|source| self.panicked(source))
     }
 
@@ -389,9 +397,10 @@ impl<C: Command> Run<C> {
         Some(deadline.saturating_sub(self.began.elapsed()))
     }
 
-    /// Waits before the next attempt.
-    async fn pause(&mut self) -> Result<(), GaveUp> {
+    /// Waits before the next attempt, which has this cause.
+    async fn pause(&mut self, cause: &'static str) -> Result<(), GaveUp> {
         let delay = self.backoff.next_delay(self.remaining())?;
+        Self::LABELS.retry(cause);
         // Who does not wait needs no timer.
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -404,7 +413,7 @@ impl<C: Command> Run<C> {
         if !error.is_retryable() {
             return Err(error.into());
         }
-        match (self.pause().await, error) {
+        match (self.pause(error.code()).await, error) {
             (Ok(()), _) => Ok(()),
             (Err(GaveUp::Deadline), LoadError::Store(error)) => {
                 Err(DispatchError::DeadlineExceeded {

@@ -141,6 +141,7 @@ impl<C: Command> Run<C> {
                 conflict.kind = ConflictKind::StaleVersion;
                 conflict.expected = expected;
                 conflict.base = base.map(|base| base.state);
+                Self::LABELS.conflict(conflict.reason.code());
                 self.surfaced(conflict)
             }
             Err(error) => error.into(),

@@ -28,15 +28,31 @@ impl<C: Command> Run<C> {
         at: At<C>,
         draft: Draft<C>,
     ) -> Result<Lost<C>, DispatchError<C>> {
+        let resolved = self.resolved(at, draft).await;
+        Self::LABELS.conflict(match &resolved {
+            Ok((_, resolution)) => resolution.code(),
+            Err(DispatchError::Conflict(conflict)) => conflict.reason.code(),
+            Err(error) => error.code(),
+        });
+        resolved.map(|(lost, _)| lost)
+    }
+
+    /// The same, and how it was resolved.
+    async fn resolved(
+        &mut self,
+        at: At<C>,
+        draft: Draft<C>,
+    ) -> Result<(Lost<C>, Resolution), DispatchError<C>> {
         // Nobody was raced with yet, and nothing was attempted.
         let behind = self.is_behind();
         let now = self.catch_up(&at, draft).await?;
         if let Some(receipt) = self.own() {
             // The store knows what the id stands for; the event only bears it.
-            return match self.recognised().await? {
-                Some(known) => Ok(Lost::Answered(known)),
-                None => self.already(receipt).await.map(Lost::Answered),
+            let known = match self.recognised().await? {
+                Some(known) => known,
+                None => self.already(receipt).await?,
             };
+            return Ok((Lost::Answered(known), Resolution::AlreadyApplied));
         }
         let removed = now.generation != at.generation;
         let gone = self.gone(&at, &now).await?;
@@ -70,10 +86,10 @@ impl<C: Command> Run<C> {
         };
         // What appends nothing is no further attempt, unless its id has to be kept.
         if behind || (is_answer && !self.options.record_outcome) {
-            return Ok(Lost::Again(now, step));
+            return Ok((Lost::Again(now, step), resolution));
         }
-        match self.pause().await {
-            Ok(()) => Ok(Lost::Again(now, step)),
+        match self.pause("conflict").await {
+            Ok(()) => Ok((Lost::Again(now, step), resolution)),
             Err(gave_up) => Err(self.surface(now, gave_up.into())),
         }
     }

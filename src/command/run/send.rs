@@ -66,7 +66,7 @@ impl<C: Command> Run<C> {
                 return Err(AppendError::Store(unknown.unwrap_or(error)).into());
             }
             debug!(error = error.code(), "the store did not answer");
-            if let Err(gave_up) = self.pause().await {
+            if let Err(gave_up) = self.pause(error.code()).await {
                 let error = unknown.unwrap_or(error);
                 return Err(match (gave_up, error.kind()) {
                     (GaveUp::Deadline, kind) if kind != StoreErrorKind::Unknown => {

@@ -150,6 +150,30 @@ impl Job {
         }
     }
 
+    /// The commits and the events that are written by it with its batch.
+    pub(super) fn written(&self) -> (usize, usize) {
+        let events = |request: &CommitRequest, receipt: &Receipt| match receipt.replayed {
+            true => 0,
+            false => request.appends.iter().map(|sent| sent.events.len()).sum(),
+        };
+        match self {
+            Self::Commit(asked) => match &asked.decided {
+                Some(Ok(receipt)) => (1, events(&asked.request, receipt)),
+                _ => (0, 0),
+            },
+            Self::Chain(asked) => {
+                let told = asked.decided.iter().flatten().flatten();
+                let landed = asked.request.iter().zip(told);
+                let landed =
+                    landed.filter_map(|(request, told)| Some((request, told.as_ref().ok()?)));
+                landed.fold((0, 0), |(commits, sum), (request, receipt)| {
+                    (commits + 1, sum + events(request, receipt))
+                })
+            }
+            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => (0, 0),
+        }
+    }
+
     /// Finds the caller itself at fault if it is refused.
     pub(super) fn blame(&mut self, error: AppendError) {
         match self {

@@ -29,6 +29,7 @@ use super::options::SqliteOptions;
 use super::remove::{Stripped, strip};
 use super::streams::Streams;
 use super::transaction::{Kept, Transaction};
+use crate::metrics::writer as metrics;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::removal::Compacted;
 
@@ -119,6 +120,7 @@ impl<'c> Writer<'c> {
         }
         // They wait for the write lock as long as the first one does.
         let waiting = queue.len();
+        metrics::waiting(waiting);
         if let Err(error) = self.begin() {
             return self.refuse_waiting(first, waiting, queue, &error);
         }
@@ -248,8 +250,9 @@ impl<'c> Writer<'c> {
         if let Err(error) = self.hooks.seal().and_then(|()| self.transaction.seal()) {
             return self.one_by_one(batch, &fault(error, "committing"));
         }
-        match self.transaction.commit() {
+        match metrics::commit(|| self.transaction.commit()) {
             Ok(()) => {
+                metrics::written(batch.iter().map(Job::written));
                 // A few followers are woken with who waits, everybody else after.
                 let head = self.transaction.position();
                 self.news.tell_near(head);
