@@ -124,6 +124,19 @@ CREATE TABLE annalist_markers (
 ) STRICT;
 CREATE INDEX annalist_markers_by_stream ON annalist_markers (stream);
 
+-- The states of streams that are kept, so that their events need not be read again: a
+-- cache. Invariant: a state is that of its stream at the version, or the row is ignored;
+-- removing events removes it; checksum covers every column, stream as text.
+CREATE TABLE annalist_snapshots (
+    stream      INTEGER PRIMARY KEY,
+    fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 16), -- of what folded it
+    version     INTEGER NOT NULL,
+    generation  INTEGER NOT NULL,
+    last_event  BLOB    NOT NULL CHECK (length(last_event) = 16),
+    state       TEXT    NOT NULL, -- JSON
+    checksum    INTEGER NOT NULL
+) STRICT;
+
 -- The leases that were ever granted. Invariant: rows are never removed and a token never
 -- falls, so that a holder which was overtaken is known for ever; checksum covers every
 -- column.

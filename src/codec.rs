@@ -12,9 +12,9 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::aggregate::{Aggregate, fold};
+use crate::aggregate::Aggregate;
 use crate::caught::caught;
-use crate::event::{NewEvent, RecordedEvent};
+use crate::event::{EventRef, NewEvent, RecordedEvent};
 use crate::ids::EventType;
 use crate::upcast::{Route, UpcastEvent, Upcasters};
 
@@ -121,6 +121,10 @@ impl<A: Aggregate> Codec<A> {
     /// [`DecodeError`] when the type is unknown, the payload does not fit, or an upcaster
     /// fails.
     pub fn decode(&self, event: &RecordedEvent) -> Result<Decoded<A::Event>, DecodeError> {
+        self.decode_borrowed(event.borrowed())
+    }
+
+    fn decode_borrowed(&self, event: EventRef<'_>) -> Result<Decoded<A::Event>, DecodeError> {
         let read = caught(|| self.read(event)).unwrap_or_else(|panic| Err(panic.into()));
         read.map_err(|kind| DecodeError {
             stream: event.stream.clone(),
@@ -131,14 +135,14 @@ impl<A: Aggregate> Codec<A> {
         })
     }
 
-    fn read(&self, event: &RecordedEvent) -> Result<Decoded<A::Event>, DecodeErrorKind> {
+    fn read(&self, event: EventRef<'_>) -> Result<Decoded<A::Event>, DecodeErrorKind> {
         let Declared { upcasters, .. } = self.plan.declared()?;
         let event_type = event.event_type.as_str();
         if let Route::Read(name) = upcasters.route(event_type, event.schema_version)? {
             let event = decode::text(name, event.payload.as_str())?;
             return Ok(Decoded::one(event));
         }
-        let payload = event.payload.decode();
+        let payload = serde_json::from_str(event.payload.as_str());
         let payload = payload.map_err(|source| DecodeErrorKind::payload(event_type, source))?;
         let old = UpcastEvent::new(event_type, payload).with_schema_version(event.schema_version);
         let events = upcasters.upcast(old)?;
@@ -157,13 +161,22 @@ impl<A: Aggregate> Codec<A> {
         state: A,
         events: impl IntoIterator<Item = &'a RecordedEvent>,
     ) -> Result<A, FoldError> {
-        events.into_iter().try_fold(state, |state, event| {
-            fold(state, self.decode(event)?).map_err(|source| FoldError::Panicked {
+        events.into_iter().try_fold(state, |mut state, event| {
+            self.apply(&mut state, event.borrowed())?;
+            Ok(state)
+        })
+    }
+
+    /// Applies one event to a state, which is not to be believed after an error.
+    pub(crate) fn apply(&self, state: &mut A, event: EventRef<'_>) -> Result<(), FoldError> {
+        let events = self.decode_borrowed(event)?;
+        caught(|| events.for_each(|event| state.apply(&event))).map_err(|source| {
+            FoldError::Panicked {
                 stream: event.stream.clone(),
                 version: event.version,
                 event_type: event.event_type.clone(),
                 source,
-            })
+            }
         })
     }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CommandId, EventId, EventType, InvalidName, StreamId};
-use crate::payload::{InvalidPayload, Payload};
+use crate::payload::{InvalidPayload, Payload, PayloadRef};
 use crate::version::{Position, Version};
 
 /// An event that is about to be appended.
@@ -203,6 +203,45 @@ pub struct RecordedEvent {
     pub metadata: Metadata,
     /// When the store recorded it, in microseconds; never decreasing with position.
     pub recorded_at: DateTime<Utc>,
+}
+
+/// A recorded event where it is read: what a fold asks of it, borrowed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct EventRef<'a> {
+    /// Its identity.
+    pub id: EventId,
+    /// The stream it was appended to.
+    pub stream: &'a StreamId,
+    /// Its number in that stream, from 1.
+    pub version: Version,
+    /// Its place in the order over all streams, from 1.
+    pub position: Position,
+    /// What happened.
+    pub event_type: &'a EventType,
+    /// Which shape of that type the payload has.
+    pub schema_version: u32,
+    /// The details, as JSON.
+    pub payload: PayloadRef<'a>,
+    /// When the store recorded it.
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl RecordedEvent {
+    /// The same, borrowed, without its metadata.
+    #[must_use]
+    pub fn borrowed(&self) -> EventRef<'_> {
+        EventRef {
+            id: self.id,
+            stream: &self.stream,
+            version: self.version,
+            position: self.position,
+            event_type: &self.event_type,
+            schema_version: self.schema_version,
+            payload: PayloadRef::of(&self.payload),
+            recorded_at: self.recorded_at,
+        }
+    }
 }
 
 /// What cannot be made into an event.

@@ -91,6 +91,7 @@
 //! | [`follow`] | code that keeps in tables what it made of what happened: one runner, its checkpoint, its trouble (feature `sqlite`) |
 //! | [`projection`] | read models, filled from the events: [`Projection`](projection::Projection) (feature `sqlite`) |
 //! | | **aggregates: loaded, decided, saved** |
+//! | `snapshot` | states that are kept beside their events: [`Snapshots`] |
 //! | `repository` | aggregates loaded and saved by hand: [`Repository`], [`Conflict`] |
 //! | [`command`] | commands, and conflicts that are decided: [`Command`], [`CommandBus`] |
 //! | [`reaction`] | what is done upon what happens: [`Reaction`](reaction::Reaction), [`ProcessManager`](reaction::ProcessManager) (feature `sqlite`) |
@@ -138,6 +139,7 @@ mod repository;
 mod retry;
 #[cfg(feature = "testkit")]
 mod sample;
+mod snapshot;
 pub mod store;
 pub mod subscription;
 #[cfg(feature = "testkit")]
@@ -149,7 +151,7 @@ mod trace;
 mod upcast;
 mod version;
 
-pub use aggregate::{Aggregate, Contention, Violation, ensure, fold, stream_id};
+pub use aggregate::{Aggregate, Contention, Snapshots, Violation, ensure, fold, stream_id};
 pub use caught::Panicked;
 pub use clock::{Clock, SystemClock};
 pub use codec::{
@@ -167,9 +169,9 @@ pub use domain::{
     AnyCommand, AnyDispatch, AnyDispatchError, AnyEvent, AnyLoaded, AnyOutcome, Domain,
     DomainError, InvalidDomain,
 };
-pub use event::{InvalidEvent, Metadata, NewEvent, RecordedEvent};
+pub use event::{EventRef, InvalidEvent, Metadata, NewEvent, RecordedEvent};
 pub use ids::{CommandId, EventId, EventType, InvalidName, StreamId};
-pub use payload::{InvalidPayload, Payload};
+pub use payload::{InvalidPayload, Payload, PayloadRef};
 pub use repository::{Conflict, LoadError, Loaded, Repository, SaveError};
 pub use retry::{Backoff, GaveUp, RetryPolicy};
 pub use store::{

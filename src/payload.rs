@@ -88,6 +88,35 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// A payload where it is read: the text of one, borrowed.
+#[derive(Clone, Copy)]
+pub struct PayloadRef<'a>(&'a str);
+
+impl<'a> PayloadRef<'a> {
+    pub(crate) fn of(payload: &'a Payload) -> Self {
+        Self(&payload.0)
+    }
+
+    /// Takes text that was checked before it was stored.
+    #[cfg(feature = "sqlite")]
+    pub(crate) const fn from_stored(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for PayloadRef<'_> {
+    /// As a [`Payload`] shows itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.0.len())
+    }
+}
+
 /// A payload that cannot be stored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -4,28 +4,28 @@
 //! directly. A save tells its caller what it has not seen and never tries again by itself.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
-use futures_core::Stream;
 
 use crate::aggregate::{Aggregate, stream_id};
 use crate::codec::{Codec, FoldError};
 use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{EventId, InvalidName, StreamId};
-use crate::store::{Store, StoreErrorKind, StreamPage};
+use crate::store::{Store, StoreErrorKind};
 use crate::version::{Generation, Version};
 
 mod cache;
 mod conflict;
 mod error;
+mod fold;
+mod keep;
 mod save;
 
 pub(crate) use cache::Cache;
 pub use conflict::Conflict;
 pub(crate) use error::debug;
 pub use error::{LoadError, SaveError};
+use fold::Until;
 
 /// Loads and saves aggregates of one kind.
 ///
@@ -116,9 +116,6 @@ pub(crate) struct Since<A> {
 }
 
 impl<A: Aggregate> Repository<A> {
-    /// A removal between two pages makes a load begin again; so often at most.
-    const LOADS_MAX: u32 = 5;
-
     /// The aggregates of this kind in a store.
     #[must_use]
     pub fn new(store: Store) -> Self {
@@ -177,8 +174,7 @@ impl<A: Aggregate> Repository<A> {
         time: DateTime<Utc>,
     ) -> Result<Loaded<A>, LoadError> {
         let stream = stream_id::<A>(key)?;
-        let until = |event: &RecordedEvent| event.recorded_at <= time;
-        let (loaded, first) = self.fold_stream(&stream, Version::MAX, until).await?;
+        let (loaded, first) = self.fold(&stream, Until::Time(time)).await?;
         match first {
             // What was removed may have been recorded before that time.
             Some(first) if !loaded.exists() && first > Version::new(1) => {
@@ -193,7 +189,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     pub(crate) async fn load_stream(&self, stream: &StreamId) -> Result<Loaded<A>, LoadError> {
-        let (loaded, _) = self.fold_stream(stream, Version::MAX, |_| true).await?;
+        let (loaded, _) = self.fold(stream, Until::Version(Version::MAX)).await?;
         Ok(loaded)
     }
 
@@ -210,7 +206,7 @@ impl<A: Aggregate> Repository<A> {
                 version: info.version,
             });
         }
-        let (loaded, _) = self.fold_stream(stream, version, |_| true).await?;
+        let (loaded, _) = self.fold(stream, Until::Version(version)).await?;
         // Nothing is left below a stream's first event. Of a deleted one there is nothing at
         // all, and that is how it is at its last version.
         let gone = !loaded.exists() && version > Version::ZERO && version < info.version;
@@ -221,50 +217,6 @@ impl<A: Aggregate> Repository<A> {
             }),
             false => Ok(loaded),
         }
-    }
-
-    /// Folds a stream up to a version, as long as its events are `wanted`. Also answers the
-    /// first version that can be read.
-    async fn fold_stream(
-        &self,
-        stream: &StreamId,
-        to: Version,
-        wanted: impl Fn(&RecordedEvent) -> bool,
-    ) -> Result<(Loaded<A>, Option<Version>), LoadError> {
-        for _ in 1..Self::LOADS_MAX {
-            match self.fold_once(stream, to, &wanted).await {
-                Err(LoadError::Store(error))
-                    if error.kind() == StoreErrorKind::RemovedMeanwhile => {}
-                answer => return answer,
-            }
-        }
-        self.fold_once(stream, to, &wanted).await
-    }
-
-    async fn fold_once(
-        &self,
-        stream: &StreamId,
-        to: Version,
-        wanted: &impl Fn(&RecordedEvent) -> bool,
-    ) -> Result<(Loaded<A>, Option<Version>), LoadError> {
-        let mut loaded = Loaded::new(stream.clone());
-        let (mut first, mut end) = (None, None);
-        let mut pages = self.store.read_stream(stream).to(to).pages();
-        while let Some(page) = next(&mut pages).await {
-            let page = page?;
-            loaded.generation = page.generation;
-            end = end.or(Some(page.version.min(to)));
-            first = first.or(page.events.first().map(|event| event.version));
-            let end = page.events.iter().position(|event| !wanted(event));
-            let (events, rest) = page.events.split_at(end.unwrap_or(page.events.len()));
-            loaded = self.apply(loaded, events)?;
-            if !rest.is_empty() {
-                return Ok((loaded, first));
-            }
-        }
-        // Of a deleted stream no event is read, and it is at its version all the same.
-        loaded.version = end.unwrap_or(loaded.version);
-        Ok((loaded, first))
     }
 
     fn apply(&self, loaded: Loaded<A>, events: &[RecordedEvent]) -> Result<Loaded<A>, LoadError> {
@@ -352,11 +304,4 @@ impl From<InvalidName> for LoadError {
     fn from(error: InvalidName) -> Self {
         Self::Name(error)
     }
-}
-
-async fn next<S>(pages: &mut S) -> Option<S::Item>
-where
-    S: Stream<Item = Result<StreamPage, crate::store::StoreError>> + Unpin,
-{
-    poll_fn(|cx| Pin::new(&mut *pages).poll_next(cx)).await
 }

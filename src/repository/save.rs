@@ -41,12 +41,14 @@ impl<A: Aggregate> Repository<A> {
             .at_generation(loaded.generation);
         let lost = match self.store.commit(commit).await {
             Ok(receipt) => {
-                return Ok(Loaded {
+                let now = Loaded {
                     state,
                     version: receipt.version(),
                     last_event: last_event.or(loaded.last_event),
                     ..loaded
-                });
+                };
+                self.appended(loaded.version, &now);
+                return Ok(now);
             }
             Err(AppendError::Conflict(lost) | AppendError::StreamClosed(lost)) => lost,
             Err(error) => return Err(error.into()),

@@ -19,10 +19,11 @@ use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
 use crate::store::filter::Filter;
+use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
-use crate::store::scan::Scan;
+use crate::store::scan::{Direction, Scan};
 use crate::token::TokenKey;
 use crate::version::{Generation, Position, StreamState, Version};
 
@@ -85,6 +86,39 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads one page of one stream.
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>>;
+
+    /// Reads one page of one stream and folds it, from a kept state on where the query
+    /// takes one that still holds.
+    fn fold_stream(
+        &self,
+        query: FoldQuery,
+        fold: Box<dyn StreamFold>,
+    ) -> BoxFuture<'_, Result<FoldPage, StoreError>> {
+        Box::pin(fold_page(self, query, fold))
+    }
+
+    /// The state of a stream that was kept last, if it was folded so and nothing was removed
+    /// since. A backend that keeps none has none.
+    fn snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        fingerprint: Fingerprint,
+    ) -> BoxFuture<'a, Result<Option<Snapshot>, StoreError>> {
+        let _ = (stream, fingerprint);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Keeps a state of a stream in place of the one before, unless it is one of another
+    /// generation, or one that is kept is as new; says whether it did. Removing events removes
+    /// the state, too.
+    fn keep_snapshot(
+        &self,
+        stream: StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let _ = (stream, snapshot);
+        Box::pin(async { Ok(false) })
+    }
 
     /// Reads one page over all streams.
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>>;
@@ -189,6 +223,29 @@ pub struct StreamPage {
     pub next: Option<Version>,
 }
 
+/// One page of one stream, to be folded.
+#[derive(Clone, Debug)]
+pub struct FoldQuery {
+    /// Which events, forwards.
+    pub stream: StreamQuery,
+    /// What the kept state must have been folded by, to begin with it; none to begin with
+    /// the first event.
+    pub snapshot: Option<Fingerprint>,
+}
+
+/// What became of a page that was folded.
+pub struct FoldPage {
+    /// What took in the events.
+    pub fold: Box<dyn StreamFold>,
+    /// The stream's version when the page was read.
+    pub version: Version,
+    /// The stream's generation when the page was read.
+    pub generation: Generation,
+    /// The version that was not looked at yet; none where nothing is left, or no more was
+    /// wanted.
+    pub next: Option<Version>,
+}
+
 /// One page over all streams.
 #[derive(Clone, Debug)]
 pub struct AllQuery {
@@ -242,6 +299,46 @@ where
         }
     }
     told
+}
+
+/// Folds a page that is read as one. A backend that reads on other threads has a shorter way.
+pub(crate) async fn fold_page<B: Backend + ?Sized>(
+    backend: &B,
+    query: FoldQuery,
+    mut fold: Box<dyn StreamFold>,
+) -> Result<FoldPage, StoreError> {
+    let FoldQuery {
+        stream: mut read,
+        snapshot,
+    } = query;
+    if let Some(fingerprint) = snapshot
+        && let Some(kept) = backend.snapshot(&read.stream, fingerprint).await?
+        && (read.scan.from..=read.scan.to).contains(&kept.version)
+    {
+        // What follows it, if nothing was removed since; else the whole stream after all.
+        let mut rest = read.clone();
+        rest.scan.from = kept.version.next();
+        rest.generation = Some(kept.generation);
+        match backend.read_stream(rest).await {
+            Ok(page) if fold.begin(&kept) => return Ok(folded(page, fold)),
+            Ok(_) => {}
+            Err(error) if error.kind() == StoreErrorKind::RemovedMeanwhile => {}
+            Err(error) => return Err(error),
+        }
+    }
+    read.scan.direction = Direction::Forwards;
+    Ok(folded(backend.read_stream(read).await?, fold))
+}
+
+fn folded(page: StreamPage, mut fold: Box<dyn StreamFold>) -> FoldPage {
+    let mut events = page.events.iter();
+    let wants_no_more = events.any(|event| fold.event(event.borrowed()).is_break());
+    FoldPage {
+        fold,
+        version: page.version,
+        generation: page.generation,
+        next: page.next.filter(|_| !wants_no_more),
+    }
 }
 
 /// A commit that took effect under a key.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::conflict::{Conflicts, UnseenEvents};
 use crate::event::{NewEvent, RecordedEvent};
 use crate::ids::{EventId, StreamId};
@@ -25,6 +27,7 @@ use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::version::{ExpectedVersion, Position};
 
 mod removal;
+mod snapshots;
 mod tokens;
 
 /// A handle to a store. Cloning it is cheap, and every clone is the same store.
@@ -54,6 +57,8 @@ pub struct Store {
     limits: Arc<Limits>,
     /// What its followers share.
     recent: Arc<Recent>,
+    /// One for each state that is being kept.
+    places: Arc<Semaphore>,
 }
 
 impl Store {
@@ -118,6 +123,7 @@ impl Store {
             identity: backend.identity(),
             limits: Arc::new(limits),
             recent: Arc::default(),
+            places: Arc::new(Semaphore::new(Self::KEPT_AT_ONCE_MAX)),
             backend,
         }
     }

@@ -18,10 +18,11 @@ use crate::store::backend::{
     StreamQuery,
 };
 use crate::store::changes::{Changes, ring, ring_out};
-use crate::store::commit::CommitRequest;
+use crate::store::commit::{CommitRequest, Fingerprint};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
+use crate::store::fold::Snapshot;
 use crate::store::limits::Limits;
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
@@ -129,6 +130,22 @@ impl Backend for MemoryStore {
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
         let page = self.log().and_then(|log| log.read_stream(&query));
         Box::pin(async { page })
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        fingerprint: Fingerprint,
+    ) -> BoxFuture<'a, Result<Option<Snapshot>, StoreError>> {
+        self.read(|log| log.snapshot(stream, fingerprint))
+    }
+
+    fn keep_snapshot(
+        &self,
+        stream: StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { Ok(self.log()?.keep_snapshot(&stream, snapshot)) })
     }
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {

@@ -14,6 +14,7 @@
 //! | `report` | what a check of everything has found |
 //! | `scan` | which numbers one page of a read goes over |
 //! | `filter` | which of them it answers |
+//! | `fold` | a stream folded where it is read, and states that are kept |
 //! | `feed` | events and removals in the order of positions, for followers |
 //! | `checkpoint` | where a follower goes on, and whether it still can |
 //! | [`Changes`] | the bell that wakes them |
@@ -49,6 +50,7 @@ mod facts;
 mod feed;
 mod fence;
 mod filter;
+mod fold;
 #[cfg(feature = "sqlite")]
 mod followers;
 mod handle;
@@ -73,8 +75,8 @@ mod verdict;
 mod wrapper;
 
 pub use backend::{
-    AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
-    StreamQuery,
+    AllPage, AllQuery, Backend, CommitFound, FoldPage, FoldQuery, ListQuery, StoreIdentity,
+    StreamInfo, StreamPage, StreamQuery,
 };
 pub use changes::Changes;
 pub use checkpoint::{Checkpoint, CheckpointMismatch};
@@ -94,6 +96,7 @@ pub use fence::{
     LeaseState,
 };
 pub use filter::Filter;
+pub use fold::{Snapshot, StreamFold};
 #[cfg(feature = "sqlite")]
 pub use followers::OldBuild;
 #[cfg(feature = "tool")]

@@ -7,13 +7,16 @@
 //! A read ends where the store ended when its first page was read; what is
 //! appended later is left to the next read. Dropping a read at any point is safe.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::event::RecordedEvent;
 use crate::ids::{EventType, StreamId};
-use crate::store::backend::{AllQuery, Backend, ListQuery, StreamInfo, StreamQuery};
+use crate::store::backend::{AllQuery, Backend, FoldQuery, ListQuery, StreamInfo, StreamQuery};
+use crate::store::commit::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::filter::{Filter, with};
+use crate::store::fold::StreamFold;
 use crate::store::scan::{self, Direction, PageBounds};
 use crate::version::{Generation, Position, Version};
 
@@ -83,6 +86,14 @@ pub struct StreamSlice {
     pub version: Version,
     /// The stream's generation when the read began.
     pub generation: Generation,
+}
+
+/// A whole read of one stream that was folded.
+pub(crate) struct Folded<F> {
+    pub(crate) fold: F,
+    /// The stream's version when the read began.
+    pub(crate) version: Version,
+    pub(crate) generation: Generation,
 }
 
 /// The options that both reads of events have.
@@ -179,6 +190,42 @@ impl ReadStream {
             }
         }
         Ok(slice.unwrap_or_else(|| unreachable!("a read always has a first page")))
+    }
+
+    /// Folds the read where it is read, page by page, forwards and without a limit; from a
+    /// kept state on, where one is asked for and holds.
+    pub(crate) async fn fold<F: StreamFold>(
+        self,
+        snapshot: Option<Fingerprint>,
+        fold: F,
+    ) -> Result<Folded<F>, StoreError> {
+        let Read { backend, query, .. } = self.read;
+        let mut query = FoldQuery {
+            stream: query,
+            snapshot,
+        };
+        let mut fold: Box<dyn StreamFold> = Box::new(fold);
+        let mut version = None;
+        loop {
+            let page = backend.fold_stream(query.clone(), fold).await?;
+            let version = *version.get_or_insert(page.version);
+            let going_on = |next| scan::going_on(query.stream.scan, next, page.version);
+            let Some(scan) = page.next.and_then(going_on) else {
+                let fold: Box<dyn Any> = page.fold;
+                let Ok(fold) = fold.downcast() else {
+                    unreachable!("a backend hands back what it was given");
+                };
+                return Ok(Folded {
+                    fold: *fold,
+                    version,
+                    generation: page.generation,
+                });
+            };
+            fold = page.fold;
+            query.stream.scan = scan;
+            query.stream.generation = Some(page.generation);
+            query.snapshot = None;
+        }
     }
 }
 

@@ -9,16 +9,17 @@ use futures_core::future::BoxFuture;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
-    StreamQuery, one_by_one,
+    AllPage, AllQuery, Backend, CommitFound, FoldPage, FoldQuery, ListQuery, StoreIdentity,
+    StreamInfo, StreamPage, StreamQuery, fold_page, one_by_one,
 };
 use crate::store::changes::Changes;
-use crate::store::commit::CommitRequest;
+use crate::store::commit::{CommitRequest, Fingerprint};
 #[cfg(feature = "sqlite")]
 use crate::store::database::Database;
 use crate::store::error::{AppendError, StoreError};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
+use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
@@ -87,6 +88,35 @@ pub trait Wrapper: Send + Sync + 'static {
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
         self.inner().read_stream(query)
+    }
+
+    /// Through [`read_stream`](Self::read_stream), so that none passes by what is wrapped
+    /// around it. One that does not touch reads hands it on, to fold where the events are read.
+    fn fold_stream(
+        &self,
+        query: FoldQuery,
+        fold: Box<dyn StreamFold>,
+    ) -> BoxFuture<'_, Result<FoldPage, StoreError>>
+    where
+        Self: Sized,
+    {
+        Box::pin(fold_page(self, query, fold))
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        fingerprint: Fingerprint,
+    ) -> BoxFuture<'a, Result<Option<Snapshot>, StoreError>> {
+        self.inner().snapshot(stream, fingerprint)
+    }
+
+    fn keep_snapshot(
+        &self,
+        stream: StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.inner().keep_snapshot(stream, snapshot)
     }
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {
@@ -187,6 +217,30 @@ impl<W: Wrapper> Backend for W {
 
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
         Wrapper::read_stream(self, query)
+    }
+
+    fn fold_stream(
+        &self,
+        query: FoldQuery,
+        fold: Box<dyn StreamFold>,
+    ) -> BoxFuture<'_, Result<FoldPage, StoreError>> {
+        Wrapper::fold_stream(self, query, fold)
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        fingerprint: Fingerprint,
+    ) -> BoxFuture<'a, Result<Option<Snapshot>, StoreError>> {
+        Wrapper::snapshot(self, stream, fingerprint)
+    }
+
+    fn keep_snapshot(
+        &self,
+        stream: StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Wrapper::keep_snapshot(self, stream, snapshot)
     }
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {

@@ -230,16 +230,16 @@ async fn a_save_keeps_the_invariants() {
 #[tokio::test]
 async fn long_streams_are_folded_over_their_pages() {
     on_both(async |staged| {
-        let many: Vec<AccountEvent> = (0..1500).map(|_| Deposited { cents: 1 }).collect();
+        let many: Vec<AccountEvent> = (0..6_000).map(|_| Deposited { cents: 1 }).collect();
         write(&staged.inner, &many).await;
         let accounts = accounts(&staged.store);
         let loaded = accounts.load(KEY).await.expect("a state");
-        assert_eq!((loaded.version.get(), loaded.state.balance), (1500, 1500));
+        assert_eq!((loaded.version.get(), loaded.state.balance), (6_000, 6_000));
         let then = accounts
-            .load_at(KEY, Version::new(1030))
+            .load_at(KEY, Version::new(5_030))
             .await
             .expect("a state");
-        assert_eq!((then.version.get(), then.state.balance), (1030, 1030));
+        assert_eq!((then.version.get(), then.state.balance), (5_030, 5_030));
     })
     .await;
 }
@@ -247,17 +247,17 @@ async fn long_streams_are_folded_over_their_pages() {
 #[tokio::test]
 async fn a_removal_between_two_pages_begins_the_load_again() {
     on_both(async |staged| {
-        let many: Vec<AccountEvent> = (0..1500).map(|_| Deposited { cents: 1 }).collect();
+        let many: Vec<AccountEvent> = (0..6_000).map(|_| Deposited { cents: 1 }).collect();
         write(&staged.inner, &many).await;
         staged.before_read(async |_| ());
         staged.before_read(async |inner| {
             let cut = inner
-                .truncate_before(&account(KEY), Version::new(1001))
+                .truncate_before(&account(KEY), Version::new(5_001))
                 .await;
             cut.expect("cut");
         });
         let loaded = accounts(&staged.store).load(KEY).await.expect("a state");
-        assert_eq!((loaded.version.get(), loaded.state.balance), (1500, 500));
+        assert_eq!((loaded.version.get(), loaded.state.balance), (6_000, 1_000));
     })
     .await;
 }
@@ -265,13 +265,13 @@ async fn a_removal_between_two_pages_begins_the_load_again() {
 #[tokio::test]
 async fn events_that_land_between_two_pages_are_left_to_the_next_load() {
     on_both(async |staged| {
-        let many: Vec<AccountEvent> = (0..600).map(|_| Deposited { cents: 1 }).collect();
+        let many: Vec<AccountEvent> = (0..5_000).map(|_| Deposited { cents: 1 }).collect();
         write(&staged.inner, &many).await;
         staged.before_read(async |_| ());
         staged.before_read(async |inner| write(&inner, &[Deposited { cents: 1 }]).await);
         let accounts = accounts(&staged.store);
         let loaded = accounts.load(KEY).await.expect("a state");
-        assert_eq!((loaded.version.get(), loaded.state.balance), (600, 600));
+        assert_eq!((loaded.version.get(), loaded.state.balance), (5_000, 5_000));
         assert!(accounts.save(loaded, vec![renamed("bob")]).await.is_err());
     })
     .await;

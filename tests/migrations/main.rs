@@ -17,7 +17,7 @@ use annalist::{NewEvent, StreamId};
 use serde_json::json;
 
 /// What this release makes.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 fn stream(name: &str) -> StreamId {
     name.parse().expect("a stream id")

@@ -199,7 +199,9 @@ impl<A: Aggregate> Turn<A> {
                 }
             }
         }
+        let from = state.at.version;
         let end = base.unwrap_or(state.at);
+        self.repository.appended(from, &end);
         self.keep(&end);
         Some(State {
             at: end,
@@ -217,6 +219,7 @@ impl<A: Aggregate> Turn<A> {
         error: AppendError,
     ) -> Option<State<A>> {
         if let Some(base) = &base {
+            self.repository.appended(state.at.version, base);
             self.keep(base);
         }
         let is_proven = state.is_proven || base.is_some();

@@ -280,13 +280,18 @@ impl<C: Command> Run<C> {
         let generation = at.generation;
         if !draft.new_events.is_empty() && !receipt.replayed {
             // It has landed: a copy that panics is none of the caller's business.
+            let (from, version) = (at.version, receipt.version());
             let kept = caught(|| {
-                self.keep(&Loaded {
+                let now = Loaded {
                     state: draft.state.clone(),
-                    version: receipt.version(),
+                    version,
                     last_event,
                     ..at
-                });
+                };
+                self.repository.appended(from, &now);
+                if let Some(cache) = &self.cache {
+                    cache.keep(now);
+                }
             });
             let_go(kept);
         }

@@ -12,12 +12,13 @@ use crate::payload::Payload;
 use crate::store::backend::{
     AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery,
 };
-use crate::store::commit::{AppendRequest, CommitKey, CommitRequest};
+use crate::store::commit::{AppendRequest, CommitKey, CommitRequest, Fingerprint};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::facts::StreamFacts;
 use crate::store::feed::{FeedItem, FeedPage, FeedQuery, RemovalKind, RemovalMarker, Scanned};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState, judge_lease};
 use crate::store::filter::is_wanted;
+use crate::store::fold::Snapshot;
 use crate::store::receipt::{AppendReceipt, Receipt};
 use crate::store::removal::{Compacted, RemovalRequest, RemovalVerdict, Removed, judge_removal};
 use crate::store::report::VerifyReport;
@@ -59,6 +60,8 @@ struct Stream {
     removed_to: Version,
     closed: bool,
     deleted_at: Vec<Version>,
+    /// A state that was kept; it goes when events are removed.
+    snapshot: Option<Snapshot>,
 }
 
 impl Stream {
@@ -249,11 +252,30 @@ impl Log {
         stream.generation = after.generation;
         stream.removed_to = after.removed_to;
         stream.closed = after.closed;
+        if removes {
+            stream.snapshot = None;
+        }
         if removes && after.state() == StreamState::Deleted {
             stream.deleted_at.push(after.version);
         }
         let position = removes.then(|| self.head());
         Ok(Removed::new(&request.stream, &after, position, true))
+    }
+
+    pub(super) fn snapshot(&self, stream: &StreamId, by: Fingerprint) -> Option<Snapshot> {
+        let kept = self.streams.get(stream)?.snapshot.as_ref();
+        kept.filter(|kept| kept.fingerprint == by).cloned()
+    }
+
+    pub(super) fn keep_snapshot(&mut self, stream: &StreamId, snapshot: Snapshot) -> bool {
+        let Some(stream) = self.streams.get_mut(stream) else {
+            return false;
+        };
+        let is_kept = snapshot.replaces(stream.snapshot.as_ref(), &stream.facts());
+        if is_kept {
+            stream.snapshot = Some(snapshot);
+        }
+        is_kept
     }
 
     pub(super) fn lease(&mut self, request: &LeaseRequest, now: DateTime<Utc>) -> LeaseAnswer {

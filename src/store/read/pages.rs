@@ -21,7 +21,7 @@ use crate::store::scan;
 /// A query, where to ask it, and how many items are still wanted.
 #[derive(Clone)]
 pub(super) struct Read<Q> {
-    backend: Arc<dyn Backend>,
+    pub(super) backend: Arc<dyn Backend>,
     pub(super) query: Q,
     pub(super) remaining: Option<u64>,
 }

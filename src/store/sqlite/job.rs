@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::fault::Failure;
+use super::snapshots::KeepRequest;
 use crate::caught::let_go;
 use crate::store::commit::{AppendRequest, CommitRequest, EventRequest};
 use crate::store::database::{Done, Work};
@@ -21,6 +22,7 @@ pub(super) enum Job {
     Chain(Asked<Vec<CommitRequest>, Vec<Result<Receipt, AppendError>>>),
     Remove(Asked<RemovalRequest, Removed>),
     Lease(Asked<LeaseRequest, LeaseAnswer>),
+    Keep(Asked<KeepRequest, bool>),
     Compact(Asked<(), Compacted>),
     Transact(Asked<Arc<dyn Work>, Done>),
 }
@@ -125,6 +127,7 @@ impl Job {
         match self {
             Self::Commit(asked) => asked.request.bytes(),
             Self::Chain(asked) => asked.request.iter().map(CommitRequest::bytes).sum(),
+            Self::Keep(asked) => asked.request.snapshot.state.len(),
             Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => 0,
         }
     }
@@ -134,6 +137,7 @@ impl Job {
         match self {
             Self::Commit(asked) => memory_bytes(&asked.request),
             Self::Chain(asked) => asked.request.iter().map(memory_bytes).sum(),
+            Self::Keep(asked) => asked.request.snapshot.state.len(),
             Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => 0,
         }
     }
@@ -145,6 +149,7 @@ impl Job {
             Self::Chain(asked) => asked.caller.is_closed(),
             Self::Remove(asked) => asked.caller.is_closed(),
             Self::Lease(asked) => asked.caller.is_closed(),
+            Self::Keep(asked) => asked.caller.is_closed(),
             Self::Compact(asked) => asked.caller.is_closed(),
             Self::Transact(asked) => asked.caller.is_closed(),
         }
@@ -181,7 +186,7 @@ impl Job {
             Self::Chain(asked) => asked.blamed = Some(error),
             Self::Remove(asked) => asked.blamed = Some(error),
             Self::Transact(asked) => asked.blamed = Some(error),
-            Self::Lease(_) | Self::Compact(_) => {}
+            Self::Lease(_) | Self::Keep(_) | Self::Compact(_) => {}
         }
     }
 
@@ -192,6 +197,7 @@ impl Job {
             Self::Chain(asked) => asked.answer(),
             Self::Remove(asked) => asked.answer(),
             Self::Lease(asked) => asked.answer(),
+            Self::Keep(asked) => asked.answer(),
             Self::Compact(asked) => asked.answer(),
             Self::Transact(asked) => asked.answer(),
         }
@@ -204,6 +210,7 @@ impl Job {
             Self::Chain(asked) => asked.tell(Err(error)),
             Self::Remove(asked) => asked.tell(Err(error)),
             Self::Lease(asked) => asked.tell(Err(error)),
+            Self::Keep(asked) => asked.tell(Err(error)),
             Self::Compact(asked) => asked.tell(Err(error)),
             Self::Transact(asked) => asked.tell(Err(error)),
         }

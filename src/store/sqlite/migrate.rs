@@ -12,11 +12,14 @@ use super::identity::make_secrets;
 use super::lock::write_lock;
 
 /// What this release reads and writes. `schema.sql` makes it in a new file.
-pub(super) const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 
 /// The steps: the first leads from version 1 to 2, the next one on from there. A step
 /// that was released is never changed.
-const STEPS: &[&str] = &[include_str!("migrations/2.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
 
 /// The version of the schema in a file that is a store. The first one was 1.
 pub(super) fn found(conn: &Connection) -> rusqlite::Result<u32> {

@@ -21,6 +21,7 @@
 //! | `append` | one commit inside that transaction |
 //! | `keys` | the commit keys that took effect |
 //! | `remove` | one removal inside that transaction, and compaction |
+//! | `snapshots` | states that are kept, so that events need not be read again |
 //! | `leases` | the leases that were granted |
 //! | `hooks` | code of the application's around one commit or removal |
 //! | `code` | runs it, and tells what became of it |
@@ -31,6 +32,7 @@
 //! | `removals` | what was removed from which stream |
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
+//! | `versions` | reads of one stream: of its events, and folded on the way |
 //! | `positions` | reads over all streams: of events, and of the feed |
 //! | `info` | what a stream is, and which there are |
 //! | `walk` | the numbers of a page, and which one is due |
@@ -103,20 +105,22 @@ use self::job::Job;
 use self::listen::Listeners;
 use self::pool::Pool;
 use self::reader::Reader;
+use self::snapshots::KeepRequest;
 use self::verify::Verifier;
 use self::writer::Writer;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, Backend, CommitFound, ListQuery, StoreIdentity, StreamInfo, StreamPage,
-    StreamQuery,
+    AllPage, AllQuery, Backend, CommitFound, FoldPage, FoldQuery, ListQuery, StoreIdentity,
+    StreamInfo, StreamPage, StreamQuery,
 };
 use crate::store::changes::Changes;
-use crate::store::commit::CommitRequest;
+use crate::store::commit::{CommitRequest, Fingerprint};
 use crate::store::database::{Database, SqlBackend};
 use crate::store::error::{AppendError, StoreError, StoreErrorKind};
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseAnswer, LeaseName, LeaseRequest, LeaseState};
+use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
@@ -152,11 +156,13 @@ mod removals;
 mod remove;
 mod row;
 mod schema;
+mod snapshots;
 mod statements;
 mod streams;
 mod tail;
 mod transaction;
 mod verify;
+mod versions;
 mod walk;
 mod writer;
 
@@ -318,6 +324,44 @@ impl Backend for SqliteStore {
                 .readers
                 .run(move |reader| reader.read_stream(&query)),
         )
+    }
+
+    /// On the thread that reads: events that are only folded cross to no other.
+    fn fold_stream(
+        &self,
+        query: FoldQuery,
+        fold: Box<dyn StreamFold>,
+    ) -> BoxFuture<'_, Result<FoldPage, StoreError>> {
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.fold_stream(&query, fold)),
+        )
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        fingerprint: Fingerprint,
+    ) -> BoxFuture<'a, Result<Option<Snapshot>, StoreError>> {
+        let stream = stream.clone();
+        Box::pin(
+            self.access
+                .readers
+                .run(move |reader| reader.snapshot(&stream, fingerprint)),
+        )
+    }
+
+    fn keep_snapshot(
+        &self,
+        stream: StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let request = KeepRequest { stream, snapshot };
+        Box::pin(async {
+            let kept = self.access.ask(request, Job::Keep).await;
+            kept.map_err(self::fault::store_error)
+        })
     }
 
     fn read_all(&self, query: AllQuery) -> BoxFuture<'_, Result<AllPage, StoreError>> {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::inlet::{Gone, Inlet, Outlet, queue};
 use super::reader::Reader;
+use crate::caught::let_go;
 use crate::store::error::{StoreError, StoreErrorKind};
 
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
@@ -46,7 +47,10 @@ impl Pool {
         let job = move |reader: &mut Reader| {
             // A caller that is gone needs no page.
             if !answer.is_closed() {
-                let _ = answer.send(read(reader));
+                // Of a caller that has gone meanwhile; it may hold what is user code's to drop.
+                if let Err(unheard) = answer.send(read(reader)) {
+                    let_go(unheard);
+                }
             }
         };
         match self.jobs.try_send(Box::new(job), 0) {

@@ -15,24 +15,26 @@ use super::info::{facts, info, list, one_row};
 use super::keys;
 use super::leases;
 use super::names::{Names, StreamRow, stream_row};
-use super::positions::{order, read_all, read_feed};
-use super::row::{COLUMNS, position, stored, version};
+use super::positions::{read_all, read_feed};
+use super::row::{position, stored, version};
+use super::snapshots;
 use super::statements::query;
 use super::verify::Verifier;
-use super::walk::{Step, Walk};
+use super::versions::{Folded, fold_stream, read_stream};
+use crate::caught::let_go;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::backend::{
-    AllPage, AllQuery, CommitFound, ListQuery, StreamInfo, StreamPage, StreamQuery,
+    AllPage, AllQuery, CommitFound, FoldPage, FoldQuery, ListQuery, StreamInfo, StreamPage,
+    StreamQuery,
 };
+use crate::store::commit::Fingerprint;
 use crate::store::database::QueryError;
-use crate::store::error::{StoreError, StoreErrorKind};
-use crate::store::facts::StreamFacts;
+use crate::store::error::StoreError;
 use crate::store::feed::{FeedPage, FeedQuery};
 use crate::store::fence::{LeaseName, LeaseState};
-use crate::store::filter::is_wanted;
+use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::report::VerifyReport;
-use crate::store::scan::numbers;
 use crate::store::tx::{Ask, SqlRow, SqlValue};
 use crate::version::{Position, Version};
 
@@ -65,64 +67,42 @@ impl Reader {
     }
 
     pub(super) fn read_stream(&mut self, query: &StreamQuery) -> Result<StreamPage, StoreError> {
-        self.in_transaction(|conn, names| {
-            let row = stream_row(conn, &query.stream)?;
-            let facts = match row {
-                Some(row) => facts(conn, row, &query.stream)?.0,
-                None => StreamFacts::default(),
-            };
-            if query
-                .generation
-                .is_some_and(|seen| seen != facts.generation)
-            {
-                let doing = format!("reading stream {}", query.stream);
-                return Err(StoreError::new(StoreErrorKind::RemovedMeanwhile, doing));
+        self.in_transaction(|conn, names| read_stream(conn, names, query))
+    }
+
+    pub(super) fn fold_stream(
+        &mut self,
+        query: &FoldQuery,
+        mut fold: Box<dyn StreamFold>,
+    ) -> Result<FoldPage, StoreError> {
+        let folded =
+            self.in_transaction(|conn, names| fold_stream(conn, names, query, fold.as_mut()));
+        match folded {
+            Ok(Folded {
+                version,
+                generation,
+                next,
+            }) => Ok(FoldPage {
+                fold,
+                version,
+                generation,
+                next,
+            }),
+            Err(error) => {
+                let_go(fold);
+                Err(error)
             }
-            let mut page = StreamPage {
-                events: Vec::new(),
-                version: facts.version,
-                generation: facts.generation,
-                next: None,
-            };
-            let mut scan = query.scan;
-            scan.from = scan.from.max(facts.removed_to.next());
-            let numbers = numbers(&scan, facts.version);
-            let (Some(row), false) = (row, numbers.is_empty()) else {
-                return Ok(page);
-            };
-            let by_version = format!(
-                "SELECT {COLUMNS} FROM annalist_events \
-                 WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 ORDER BY version {}",
-                order(scan.direction)
-            );
-            let mut rows = sql(conn.prepare_cached(&by_version))?;
-            sql(rows.raw_bind_parameter(1, row.number))?;
-            sql(rows.raw_bind_parameter(2, stored(*numbers.start())))?;
-            sql(rows.raw_bind_parameter(3, stored(*numbers.end())))?;
-            let mut walk = Walk::new(numbers, scan.direction, scan.bounds);
-            let missing = |due| {
-                let what = format!("version {due} of stream {} is missing", query.stream);
-                corrupt(None, what)
-            };
-            walk.over(&mut rows, |fields, checksum, due| {
-                if version(fields.version) != Version::new(due) {
-                    return Err(missing(due));
-                }
-                // Before anything of the row is believed, the type among it.
-                let event_type = names.verified(conn, (&fields, checksum), &query.stream)?;
-                match is_wanted(&query.types, &event_type) {
-                    true => fields
-                        .event(query.stream.clone(), event_type)
-                        .map(|event| Step::Take(event, fields.payload_bytes())),
-                    false => Ok(Step::Past),
-                }
-            })?;
-            if let Some(due) = walk.missing() {
-                return Err(missing(due));
-            }
-            page.next = walk.next().map(Version::new);
-            page.events = walk.items;
-            Ok(page)
+        }
+    }
+
+    pub(super) fn snapshot(
+        &mut self,
+        stream: &StreamId,
+        by: Fingerprint,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.in_transaction(|conn, _| match stream_row(conn, stream)? {
+            Some(row) => snapshots::find(conn, row.number, stream, by),
+            None => Ok(None),
         })
     }
 

@@ -7,6 +7,7 @@ use super::fault::{Failure, corrupt};
 use super::names::Names;
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position};
+use super::snapshots;
 use super::streams::Events;
 use crate::ids::StreamId;
 use crate::store::removal::{RemovalRequest, RemovalVerdict, Removed, judge_removal};
@@ -44,6 +45,7 @@ pub(super) fn remove(
     let position = match marked {
         false => None,
         true => {
+            snapshots::remove(conn, known.number)?;
             let recorded_at = desk.transaction.record_at(desk.now.timestamp_micros());
             let at = (desk.transaction.next_position(), recorded_at);
             let deleted = after.state() == StreamState::Deleted;

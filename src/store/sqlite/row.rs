@@ -9,9 +9,9 @@ use rusqlite::Row;
 use uuid::Uuid;
 
 use super::fault::corrupt;
-use crate::event::{Metadata, RecordedEvent};
+use crate::event::{EventRef, Metadata, RecordedEvent};
 use crate::ids::{EventId, EventType, StreamId};
-use crate::payload::Payload;
+use crate::payload::{Payload, PayloadRef};
 use crate::store::error::StoreError;
 use crate::version::{Position, Version};
 
@@ -112,31 +112,61 @@ impl<'a> Fields<'a> {
         Ok(EventId::from_uuid(id))
     }
 
-    /// The event of a row that was verified under these names.
-    pub(super) fn event(
+    /// The event of a row that was verified under these names, where it stands.
+    pub(super) fn borrowed<'b>(
         &self,
-        stream: StreamId,
-        event_type: EventType,
-    ) -> Result<RecordedEvent, StoreError> {
+        stream: &'b StreamId,
+        event_type: &'b EventType,
+    ) -> Result<EventRef<'b>, StoreError>
+    where
+        'a: 'b,
+    {
         let position = position(self.position);
         let damaged = |what: &str| corrupt(Some(position), what);
-        // From here on the row is what was written, so these hold.
-        let id = self.id()?;
-        let metadata = Metadata::from_stored(self.metadata)
-            .map_err(|error| damaged("reading an event's metadata").with_source(error))?;
         let payload = self
             .payload
             .ok_or_else(|| damaged("reading an event whose payload was stripped"))?;
         let recorded_at: DateTime<Utc> = DateTime::from_timestamp_micros(self.recorded_at)
             .ok_or_else(|| damaged("reading an event's time"))?;
-        Ok(RecordedEvent {
-            id,
+        Ok(EventRef {
+            id: self.id()?,
             stream,
             version: version(self.version),
             position,
             event_type,
             schema_version: self.schema_version,
-            payload: Payload::from_stored(payload),
+            payload: PayloadRef::from_stored(payload),
+            recorded_at,
+        })
+    }
+
+    /// The same as a value of its own.
+    pub(super) fn event(
+        &self,
+        stream: StreamId,
+        event_type: EventType,
+    ) -> Result<RecordedEvent, StoreError> {
+        let EventRef {
+            id,
+            version,
+            position,
+            schema_version,
+            payload,
+            recorded_at,
+            ..
+        } = self.borrowed(&stream, &event_type)?;
+        let metadata = Metadata::from_stored(self.metadata).map_err(|error| {
+            corrupt(Some(position), "reading an event's metadata").with_source(error)
+        })?;
+        let payload = Payload::from_stored(payload.as_str());
+        Ok(RecordedEvent {
+            id,
+            stream,
+            version,
+            position,
+            event_type,
+            schema_version,
+            payload,
             metadata,
             recorded_at,
         })

@@ -18,6 +18,7 @@ use super::names::{Names, hash};
 use super::removals;
 use super::row::{COLUMNS, Fields, parse_stream, position, version};
 use super::schema::{made_of, made_of_when_new};
+use super::snapshots;
 use crate::ids::StreamId;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::report::{Damage, VerifyReport};
@@ -25,6 +26,8 @@ use crate::version::Version;
 
 /// Rows that one part looks at.
 const ROWS_MAX: i64 = 2_000;
+/// The same of kept states, which may be large.
+const SNAPSHOTS_MAX: i64 = 50;
 
 /// What is looked at next.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,10 @@ enum Part {
     },
     /// The commit keys after this one.
     Keys,
+    /// The kept states after that of this stream.
+    Snapshots {
+        after: i64,
+    },
     Done,
 }
 
@@ -79,6 +86,7 @@ impl Verifier {
             Part::Log { after, recorded_at } => self.log(conn, names, after, recorded_at)?,
             Part::Streams { after } => self.streams(conn, after)?,
             Part::Keys => self.keys(conn)?,
+            Part::Snapshots { after } => self.snapshots(conn, after)?,
             Part::Done => return Ok(ControlFlow::Break(self.report)),
         };
         Ok(ControlFlow::Continue(self))
@@ -368,7 +376,7 @@ impl Verifier {
         let (after, key) = self.last_key.clone();
         let mut rows = sql(conn.prepare_cached(rows))?;
         let mut rows = sql(rows.query(params![after, key, ROWS_MAX]))?;
-        let mut part = Part::Done;
+        let mut part = Part::Snapshots { after: 0 };
         while let Some(row) = sql(rows.next())? {
             part = Part::Keys;
             self.report.keys += 1;
@@ -379,7 +387,7 @@ impl Verifier {
                     None,
                     format!("the commit key {key:?} is out of order"),
                 );
-                return Ok(Part::Done);
+                return Ok(Part::Snapshots { after: 0 });
             }
             let name: Option<String> = sql(row.get(2))?;
             let last: Option<i64> = sql(row.get(3))?;
@@ -394,6 +402,14 @@ impl Verifier {
             self.last_key = (number, key);
         }
         Ok(part)
+    }
+
+    fn snapshots(&mut self, conn: &Connection, after: i64) -> Result<Part, StoreError> {
+        let (damaged, last) = sql(snapshots::damaged(conn, after, SNAPSHOTS_MAX))?;
+        for what in damaged {
+            self.note(None, None, what);
+        }
+        Ok(last.map_or(Part::Done, |after| Part::Snapshots { after }))
     }
 
     fn key(

@@ -22,6 +22,8 @@ pub(super) struct Walk<T> {
     bounds: PageBounds,
     scanned: u32,
     bytes: usize,
+    /// Whether nothing more is wanted.
+    ended: bool,
 }
 
 /// What becomes of a row at the number that is due.
@@ -30,6 +32,8 @@ pub(super) enum Step<T> {
     Take(T, usize),
     /// It is there and not wanted.
     Past,
+    /// It is there, and nothing after it is wanted.
+    End,
     /// It stands at a later number; at this one there is none, and rightly so. What there
     /// is instead may be wanted.
     Again(Option<T>),
@@ -49,6 +53,7 @@ impl<T> Walk<T> {
             bounds,
             scanned: 0,
             bytes: 0,
+            ended: false,
         }
     }
 
@@ -73,6 +78,10 @@ impl<T> Walk<T> {
                         continue;
                     }
                     Step::Past => {}
+                    Step::End => {
+                        self.ended = true;
+                        return Ok(());
+                    }
                     Step::Take(item, bytes) => {
                         self.bytes += bytes;
                         self.items.push(item);
@@ -103,6 +112,9 @@ impl<T> Walk<T> {
 
     /// Where the next page goes on.
     pub(super) fn next(&self) -> Option<u64> {
+        if self.ended {
+            return None;
+        }
         let mut left = self.left.clone();
         match self.direction {
             Direction::Forwards => left.next(),

@@ -27,6 +27,7 @@ use super::leases;
 use super::names::Names;
 use super::options::SqliteOptions;
 use super::remove::{Stripped, strip};
+use super::snapshots;
 use super::streams::Streams;
 use super::transaction::{Kept, Transaction};
 use crate::metrics::writer as metrics;
@@ -225,6 +226,14 @@ impl<'c> Writer<'c> {
                     now,
                 };
                 hooks.transact(desk, appender, work.as_ref())
+            }),
+            Job::Keep(asked) => asked.decide(|request, now| {
+                let mut desk = Desk {
+                    transaction,
+                    streams,
+                    now,
+                };
+                snapshots::keep(conn, &mut desk, request)
             }),
             Job::Lease(asked) => asked.decide(|request, now| leases::ask(conn, request, now)),
             // Kept apart by whoever takes jobs from the queue.

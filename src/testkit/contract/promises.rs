@@ -1,14 +1,15 @@
 //! What is promised whatever a case says.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use super::case::{Draft, DraftAppend};
 use super::feeds;
 use super::ledger::Ledger;
 use super::runner::{Differs, same};
-use crate::event::RecordedEvent;
+use crate::event::{EventRef, RecordedEvent};
 use crate::ids::StreamId;
-use crate::store::{Receipt, Store, StoreError, StreamInfo};
+use crate::store::{Receipt, Snapshot, Store, StoreError, StreamFold, StreamInfo};
 use crate::version::Position;
 
 /// Events and streams that are looked up one by one after a case; of more, every
@@ -200,5 +201,38 @@ async fn one_stream(
     let backwards = store.read_stream(stream).backwards().collect().await;
     let mut backwards = backwards.map_err(broken)?.events;
     backwards.reverse();
-    same_events("events of one stream, read backwards", events, &backwards)
+    same_events("events of one stream, read backwards", events, &backwards)?;
+    let folded = store.read_stream(stream).fold(None, Folded::default());
+    let folded = folded.await.map_err(broken)?;
+    same("version of a fold", &info.version, &folded.version)?;
+    same("generation of a fold", &info.generation, &folded.generation)?;
+    for (expected, got) in events.iter().map(told).zip(&folded.fold.events) {
+        same("events of one stream, folded", &expected, got)?;
+    }
+    same("events folded", &events.len(), &folded.fold.events.len())
+}
+
+/// What a fold was told.
+#[derive(Default)]
+struct Folded {
+    events: Vec<String>,
+}
+
+impl StreamFold for Folded {
+    fn begin(&mut self, _: &Snapshot) -> bool {
+        false
+    }
+
+    fn event(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        self.events.push(shown(event));
+        ControlFlow::Continue(())
+    }
+}
+
+fn told(event: &RecordedEvent) -> String {
+    shown(event.borrowed())
+}
+
+fn shown(event: EventRef<'_>) -> String {
+    format!("{event:?} {}", event.payload.as_str())
 }
