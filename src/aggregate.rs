@@ -112,6 +112,10 @@ pub enum Contention {
     /// that do not stand in line, and with other processes. The best for one aggregate that
     /// everybody wants.
     Queued,
+    /// As `Optimistic` until more commands on an aggregate lose races than do not, then as
+    /// `Queued` until nobody meets anybody in line any more. The best where it is not known
+    /// beforehand which aggregates everybody will want.
+    Adaptive,
 }
 
 /// When the state of an aggregate is kept beside its events: a snapshot, from which a load

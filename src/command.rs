@@ -9,6 +9,7 @@
 //! | [`CommandBus`] | takes commands |
 //! | `dispatch` | one command on its way, with its options |
 //! | `run` | the loop: look up, load, decide, append, and what to do about a conflict |
+//! | `heat` | which aggregates are wanted by many at once |
 //! | `queue` | commands that stand in line for one aggregate, and share commits |
 //! | `policy` | what becomes of a conflict, as a pure function |
 //! | `error` | why there is no outcome |
@@ -142,6 +143,11 @@
 //!   decides, and whoever loses does what it declares, in order.
 //! - A command that demands a version, or is based on one, goes its own way in its turn.
 //!
+//! Where it is not known beforehand which aggregates everybody will want,
+//! [`Adaptive`](Contention::Adaptive) finds out: its commands are optimistic until more of them
+//! lose races on an aggregate than do not, stand in line from then on, and go their own way
+//! again when nobody meets anybody in line for a while.
+//!
 //! # What is safe to send again
 //!
 //! | sent again | what it does |
@@ -204,6 +210,7 @@ mod bus;
 mod closure;
 mod dispatch;
 mod error;
+mod heat;
 mod policy;
 mod queue;
 mod run;

@@ -56,6 +56,10 @@ pub(crate) struct Deposit(pub(crate) i64);
 #[derive(Serialize)]
 pub(crate) struct DepositInLine(pub(crate) i64);
 
+/// A deposit that stands in line where many want the same account.
+#[derive(Serialize)]
+pub(crate) struct DepositEitherWay(pub(crate) i64);
+
 fn deposited(cents: i64) -> Vec<AccountEvent> {
     let note = note();
     vec![AccountEvent::Deposited { cents, note }]
@@ -78,6 +82,18 @@ impl Command for DepositInLine {
     const NAME: &'static str = "deposit_in_line";
     const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
     const CONTENTION: Contention = Contention::Queued;
+
+    fn decide(&self, _: &Account) -> Result<Vec<AccountEvent>, Infallible> {
+        Ok(deposited(self.0))
+    }
+}
+
+impl Command for DepositEitherWay {
+    type Aggregate = Account;
+    type Rejection = Infallible;
+    const NAME: &'static str = "deposit_either_way";
+    const ON_CONFLICT: OnConflict<Self> = OnConflict::Redecide;
+    const CONTENTION: Contention = Contention::Adaptive;
 
     fn decide(&self, _: &Account) -> Result<Vec<AccountEvent>, Infallible> {
         Ok(deposited(self.0))

@@ -8,12 +8,12 @@ use annalist::{
     BusOptions, Codec, Command, CommandBus, Decision, ExpectedVersion, Store, Version, stream_id,
 };
 
-use crate::bank::{Account, AccountEvent, Deposit, DepositInLine, note};
+use crate::bank::{Account, AccountEvent, Deposit, DepositEitherWay, DepositInLine, note};
 use crate::measure::{Bench, Better, Done, Measure};
 
 const CALLERS: usize = 64;
 
-pub(crate) const MEASURES: [Measure; 2] = [
+pub(crate) const MEASURES: [Measure; 4] = [
     Measure {
         name: "queued",
         target: 0.8,
@@ -32,6 +32,26 @@ pub(crate) const MEASURES: [Measure; 2] = [
         round: |bench| {
             let optimistic = bench.run(hot(bench, Deposit));
             optimistic.rate() / bench.run(hot(bench, DepositInLine)).rate()
+        },
+    },
+    Measure {
+        name: "adaptive",
+        target: 0.9,
+        better: Better::More,
+        settings: "commands/s on one aggregate, 64 callers, Adaptive, against Queued",
+        round: |bench| {
+            let adaptive = bench.run(hot(bench, DepositEitherWay));
+            adaptive.rate() / bench.run(hot(bench, DepositInLine)).rate()
+        },
+    },
+    Measure {
+        name: "adaptive_apart",
+        target: 0.95,
+        better: Better::More,
+        settings: "commands/s of 64 callers on an aggregate each, Adaptive, against Optimistic",
+        round: |bench| {
+            let adaptive = bench.run(apart(bench, DepositEitherWay));
+            adaptive.rate() / bench.run(apart(bench, Deposit)).rate()
         },
     },
 ];
@@ -65,8 +85,18 @@ async fn appends(bench: &Bench) -> Done {
     done
 }
 
-/// Sends commands to one aggregate, and checks that each took effect.
-async fn hot<C>(bench: &Bench, command: fn(i64) -> C) -> Done
+/// Sends commands to one aggregate.
+async fn hot<C: Command<Aggregate = Account>>(bench: &Bench, command: fn(i64) -> C) -> Done {
+    sent(bench, command, |_| "hot".to_owned()).await
+}
+
+/// Sends the commands of each caller to an aggregate of its own.
+async fn apart<C: Command<Aggregate = Account>>(bench: &Bench, command: fn(i64) -> C) -> Done {
+    sent(bench, command, |caller| caller.to_string()).await
+}
+
+/// Sends commands, and checks that each took effect.
+async fn sent<C>(bench: &Bench, command: fn(i64) -> C, key: fn(usize) -> String) -> Done
 where
     C: Command<Aggregate = Account>,
 {
@@ -78,13 +108,13 @@ where
     let bus = CommandBus::with(store.clone(), options);
     let attempts = Arc::new(AtomicU64::new(0));
     let (begun, length) = (Instant::now(), bench.length);
-    let tasks = (0..CALLERS).map(|_| {
-        let (bus, attempts) = (bus.clone(), Arc::clone(&attempts));
+    let tasks = (0..CALLERS).map(|caller| {
+        let (bus, attempts, key) = (bus.clone(), Arc::clone(&attempts), key(caller));
         tokio::spawn(async move {
             let mut latencies = Vec::new();
             while begun.elapsed() < length {
                 let asked = Instant::now();
-                let outcome = bus.dispatch("hot", command(5)).await;
+                let outcome = bus.dispatch(&key, command(5)).await;
                 let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
                 assert_ne!(outcome.decided_by, Decision::NothingToDo);
                 attempts.fetch_add(outcome.attempts.into(), Ordering::Relaxed);
@@ -94,9 +124,8 @@ where
         })
     });
     let done = Done::by(tasks.collect(), begun).await;
-    let stream = stream_id::<Account>("hot").expect("a stream id");
-    let info = store.stream_info(&stream).await.expect("its facts");
-    assert_eq!(info.version.get(), done.latencies.len() as u64);
+    let head = store.head().await.expect("the head");
+    assert_eq!(head.get(), done.latencies.len() as u64);
     let each = attempts.load(Ordering::Relaxed) as f64 / done.latencies.len() as f64;
     eprintln!(
         "  {}: {each:.2} attempts for each success, {:.0}/s",

@@ -17,6 +17,7 @@ use futures_core::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::heat::Heat;
 use crate::aggregate::Aggregate;
 use crate::caught::{caught_async, let_go};
 use crate::ids::StreamId;
@@ -88,6 +89,8 @@ pub(super) enum Fate {
 /// The lines of a bus. Every clone is the same.
 #[derive(Clone, Default)]
 pub(super) struct Lines {
+    /// Which aggregates adaptive commands stand in line for.
+    pub(super) heat: Heat,
     /// Those in which somebody stands. Two types may fold one stream.
     lines: Arc<Mutex<HashMap<Key, Stood>>>,
 }
@@ -215,6 +218,10 @@ impl<A: Aggregate> Serve<A> {
         let mut waiting = lock(&self.place.line.waiting);
         let commands = std::mem::take(&mut waiting.commands);
         self.is_over = commands.is_empty();
+        self.place
+            .lines
+            .heat
+            .served(&self.place.key.1, commands.len());
         // Under the lock: whoever comes next finds it served, or serves it.
         waiting.is_served = !self.is_over;
         (!self.is_over).then_some(commands)

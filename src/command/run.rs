@@ -53,6 +53,8 @@ pub(super) struct Run<C: Command> {
     /// Whether the state at hand is from the cache: what is there now, the store was not
     /// asked since the dispatch began.
     unproven: bool,
+    /// Whether an append came too late.
+    raced: bool,
     /// What the first attempt that lost was decided on, and what it decided.
     first: Option<First<C>>,
     /// What happened since then.
@@ -158,6 +160,7 @@ impl<C: Command> Run<C> {
             cache: bus.cache(),
             lines: bus.lines().clone(),
             unproven: false,
+            raced: false,
             repository: Repository::new(bus.store().clone()),
             command,
             on_conflict,
@@ -174,13 +177,16 @@ impl<C: Command> Run<C> {
         if let Some(answer) = self.recognised().await? {
             return Ok(answer);
         }
-        match C::CONTENTION {
-            Contention::Queued => self.in_line().await,
-            _ => {
-                let answer = self.attempts().await;
-                self.settled(answer).await
-            }
+        let stands_in_line = match C::CONTENTION {
+            Contention::Optimistic => false,
+            Contention::Queued => true,
+            Contention::Adaptive => self.lines.heat.is_hot(&self.stream),
+        };
+        if stands_in_line {
+            return self.in_line().await;
         }
+        let answer = self.attempts().await;
+        self.settled(answer).await
     }
 
     /// The answer, once it is certain that it is no answer to what the command itself did.
@@ -221,6 +227,7 @@ impl<C: Command> Run<C> {
                 }
                 appended => appended?,
             };
+            self.feel(&appended);
             match (appended, rejected) {
                 (Appended::Landed(_), Some(why)) => return Err(DispatchError::Rejected(why)),
                 (Appended::Landed(receipt), None) => {
@@ -238,6 +245,21 @@ impl<C: Command> Run<C> {
                 Lost::Answered(answer) => return Ok(answer),
                 Lost::Again(at, step) => (at, step),
             };
+        }
+    }
+
+    /// Tells whether others want the aggregate, too.
+    fn feel(&mut self, appended: &Appended) {
+        if C::CONTENTION != Contention::Adaptive || self.is_behind() {
+            return;
+        }
+        match appended {
+            Appended::Lost => {
+                self.raced = true;
+                self.lines.heat.raced(&self.stream);
+            }
+            Appended::Landed(_) if !self.raced => self.lines.heat.met_nobody(&self.stream),
+            Appended::Landed(_) | Appended::Known(_) => {}
         }
     }
 

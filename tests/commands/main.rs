@@ -6,6 +6,7 @@
     reason = "a test that indexes past the end has failed"
 )]
 
+mod adaptive;
 mod bank;
 mod cached;
 mod dropped;
