@@ -109,6 +109,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "access",
     "database",
     "listen",
+    "backend",
 ];
 
 /// Rooms that never import each other, whatever their order.

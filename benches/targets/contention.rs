@@ -36,7 +36,7 @@ pub(crate) const MEASURES: [Measure; 4] = [
     },
     Measure {
         name: "adaptive",
-        target: 0.9,
+        target: 0.8,
         better: Better::More,
         settings: "commands/s on one aggregate, 64 callers, Adaptive, against Queued",
         round: |bench| {

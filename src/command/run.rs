@@ -13,7 +13,7 @@ use super::{
     Command, Decision, Dispatch, DispatchError, Diverged, EventOf, InvalidDispatch, OnConflict,
     Outcome, When,
 };
-use crate::aggregate::{Aggregate, Contention, fold, stream_id};
+use crate::aggregate::{Aggregate, Contention, stream_id};
 use crate::caught::{Panicked, caught};
 use crate::codec::EncodeError;
 use crate::conflict::{ConflictKind, ConflictReason};
@@ -31,6 +31,7 @@ use crate::version::Version;
 
 mod answers;
 mod conflicts;
+mod draft;
 mod send;
 mod standing;
 
@@ -55,6 +56,8 @@ pub(super) struct Run<C: Command> {
     unproven: bool,
     /// Whether an append came too late.
     raced: bool,
+    /// Whether it has waited in line for its next attempt.
+    has_waited: bool,
     /// What the first attempt that lost was decided on, and what it decided.
     first: Option<First<C>>,
     /// What happened since then.
@@ -161,6 +164,7 @@ impl<C: Command> Run<C> {
             lines: bus.lines().clone(),
             unproven: false,
             raced: false,
+            has_waited: false,
             repository: Repository::new(bus.store().clone()),
             command,
             on_conflict,
@@ -183,10 +187,36 @@ impl<C: Command> Run<C> {
             Contention::Adaptive => self.lines.heat.is_hot(&self.stream),
         };
         if stands_in_line {
-            return self.in_line().await;
+            return self.in_line(None).await;
         }
-        let answer = self.attempts().await;
+        let answer = match self.attempts_out_of_line().await {
+            Ok(Ended::Answered(outcome)) => Ok(outcome),
+            // Whoever has raced for what is wanted by many waits in line, and not by chance.
+            Ok(Ended::Lost(at, draft)) => return self.in_line(Some((at, draft))).await,
+            Err(error) => Err(error),
+        };
         self.settled(answer).await
+    }
+
+    /// Attempts until there is an answer, or a race is lost for an aggregate for which adaptive
+    /// commands stand in line.
+    async fn attempts_out_of_line(&mut self) -> Result<Ended<C>, DispatchError<C>> {
+        let mut at = self.start().await?;
+        let mut step = Step::Decide(Decision::Appended);
+        loop {
+            let (lost_at, draft) = match self.attempt(at, step).await? {
+                Ended::Lost(at, draft) => (at, draft),
+                answered => return Ok(answered),
+            };
+            let is_adaptive = C::CONTENTION == Contention::Adaptive;
+            if is_adaptive && self.lines.heat.is_hot(&self.stream) {
+                return Ok(Ended::Lost(lost_at, draft));
+            }
+            (at, step) = match self.lost(lost_at, draft).await? {
+                Lost::Answered(answer) => return Ok(Ended::Answered(answer)),
+                Lost::Again(at, step) => (at, step),
+            };
+        }
     }
 
     /// The answer, once it is certain that it is no answer to what the command itself did.
@@ -210,6 +240,24 @@ impl<C: Command> Run<C> {
 
     async fn attempts_on(&mut self, mut at: At<C>, mut step: Step<C>) -> Answer<C> {
         loop {
+            let lost = match self.attempt(at, step).await? {
+                Ended::Answered(outcome) => return Ok(outcome),
+                Ended::Lost(at, draft) => self.lost(at, draft).await?,
+            };
+            (at, step) = match lost {
+                Lost::Answered(answer) => return Ok(answer),
+                Lost::Again(at, step) => (at, step),
+            };
+        }
+    }
+
+    /// One attempt, on what is known to be there when it begins.
+    async fn attempt(
+        &mut self,
+        mut at: At<C>,
+        mut step: Step<C>,
+    ) -> Result<Ended<C>, DispatchError<C>> {
+        loop {
             let draft = self.draft(&at, step);
             // What appends nothing holds for what is there now alone.
             let appends = matches!(&draft, Ok(draft) if !draft.new_events.is_empty());
@@ -231,20 +279,15 @@ impl<C: Command> Run<C> {
             match (appended, rejected) {
                 (Appended::Landed(_), Some(why)) => return Err(DispatchError::Rejected(why)),
                 (Appended::Landed(receipt), None) => {
-                    return Ok(self.landed(at, draft, &receipt));
+                    return Ok(Ended::Answered(self.landed(at, draft, &receipt)));
                 }
-                (Appended::Known(receipt), _) => return self.already(receipt).await,
+                (Appended::Known(receipt), _) => {
+                    return self.already(receipt).await.map(Ended::Answered);
+                }
                 // Nobody was raced with: it had just not been looked.
-                (Appended::Lost, _) if self.unproven => {
-                    (at, step) = self.proven(at).await?;
-                    continue;
-                }
-                (Appended::Lost, _) => {}
+                (Appended::Lost, _) if self.unproven => (at, step) = self.proven(at).await?,
+                (Appended::Lost, _) => return Ok(Ended::Lost(at, draft)),
             }
-            (at, step) = match self.lost(at, draft).await? {
-                Lost::Answered(answer) => return Ok(answer),
-                Lost::Again(at, step) => (at, step),
-            };
         }
     }
 
@@ -283,82 +326,6 @@ impl<C: Command> Run<C> {
             ) => true,
             Err(_) => false,
         }
-    }
-
-    /// Steps 3 to 5, but for the append: what is to happen, and that it may.
-    fn draft(&self, at: &At<C>, step: Step<C>) -> Result<Draft<C>, DispatchError<C>> {
-        let (events, decided_by) = match step {
-            Step::Decide(decided_by) => {
-                self.check(at, &at.state, When::Loaded)?;
-                (self.decide(&at.state)?, decided_by)
-            }
-            Step::Merge(events) => (events, Decision::Merged),
-            Step::Commute => {
-                let first = self.first.as_ref().map(|first| first.events.clone());
-                (first.unwrap_or_default(), Decision::Commuted)
-            }
-        };
-        if events.is_empty() {
-            return Ok(Draft::nothing(at));
-        }
-        let state = fold(at.state.clone(), &events).map_err(|source| self.panicked(source))?;
-        let when = match decided_by {
-            Decision::Commuted => When::Commuted,
-            Decision::Merged => When::Merged,
-            _ => When::Decided,
-        };
-        self.check(at, &state, when)?;
-        let new_events = match (&self.first, decided_by) {
-            (Some(first), Decision::Commuted) => first.new_events.clone(),
-            _ => self.encode(&events)?,
-        };
-        Ok(Draft {
-            events,
-            new_events,
-            state,
-            decided_by,
-        })
-    }
-
-    fn decide(&self, state: &C::Aggregate) -> Result<Vec<EventOf<C>>, DispatchError<C>> {
-        let decided = caught(|| self.command.decide(state));
-        let decided = decided.map_err(|source| self.panicked(source))?;
-        decided.map_err(DispatchError::Rejected)
-    }
-
-    /// Checks the invariants of a state. One that was never written has none to keep, and
-    /// who repairs may begin with a broken one.
-    fn check(&self, at: &At<C>, state: &C::Aggregate, when: When) -> Result<(), DispatchError<C>> {
-        if when == When::Loaded && (!at.exists() || self.options.repairing) {
-            return Ok(());
-        }
-        match self.invariants(state)? {
-            Ok(()) => Ok(()),
-            Err(source) => Err(DispatchError::InvariantViolated {
-                stream: self.stream.clone(),
-                version: at.version,
-                when,
-                source,
-            }),
-        }
-    }
-
-    fn invariants(
-        &self,
-        state: &C::Aggregate,
-    ) -> Result<Result<(), crate::aggregate::Violation>, DispatchError<C>> {
-        caught(|| state.invariants()).map_err(|source| self.panicked(source))
-    }
-
-    fn encode(&self, events: &[EventOf<C>]) -> Result<Vec<NewEvent>, DispatchError<C>> {
-        let metadata = self
-            .options
-            .metadata
-            .clone()
-            .with_command_id(self.id.clone());
-        let encoded = self.repository.encode(events)?;
-        let with_metadata = |event: NewEvent| event.with_metadata(metadata.clone());
-        Ok(encoded.into_iter().map(with_metadata).collect())
     }
 
     /// Appends where the state was loaded, under the command id.
@@ -450,6 +417,12 @@ impl<C: Command> Run<C> {
         let command = self.command.name().to_owned();
         DispatchError::Panicked { command, source }
     }
+}
+
+/// How an attempt has ended.
+enum Ended<C: Command> {
+    Answered(Outcome<C::Aggregate>),
+    Lost(At<C>, Draft<C>),
 }
 
 /// What becomes of an attempt that lost.

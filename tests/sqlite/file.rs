@@ -164,7 +164,7 @@ async fn a_newer_file_is_refused() {
     let refused = Store::open(place.path()).await.expect_err("newer");
     let kind = StoreErrorKind::NewerSchema {
         found: 99,
-        supported: 2,
+        supported: 3,
     };
     assert_eq!(refused.kind(), kind, "{refused}");
 }

@@ -112,7 +112,7 @@ async fn a_newer_store_is_left_as_it_is() {
     let newer = "UPDATE annalist_meta SET schema_version = 99";
     let kind = StoreErrorKind::NewerSchema {
         found: 99,
-        supported: 2,
+        supported: 3,
     };
     let place = closed_store().await;
     place.connect().execute_batch(newer).expect("an update");

@@ -18,6 +18,8 @@ use crate::version::{Generation, Version};
 /// A command in line, and who waits for its answer.
 struct Standing<C: Command> {
     run: Run<C>,
+    /// The attempt with which it lost a race before it came here.
+    lost: Option<(At<C>, Draft<C>)>,
     drafted: Option<DraftedAt<C>>,
     caller: oneshot::Sender<(Run<C>, Answer<C>)>,
     span: Span,
@@ -33,13 +35,16 @@ struct DraftedAt<C: Command> {
 }
 
 impl<C: Command> Run<C> {
-    /// Stands in line for the aggregate until there is an answer.
-    pub(super) async fn in_line(self) -> Answer<C> {
+    /// Stands in line for the aggregate until there is an answer; with an attempt that has
+    /// lost, if one has.
+    pub(super) async fn in_line(mut self, lost: Option<(At<C>, Draft<C>)>) -> Answer<C> {
+        self.has_waited = lost.is_some();
         let (repository, cache) = (self.repository.clone(), self.cache.clone());
         let place = self.lines.join(&self.stream, repository, cache);
         let (caller, answer) = oneshot::channel();
         let standing = Standing {
             run: self,
+            lost,
             drafted: None,
             caller,
             span: Span::current(),
@@ -73,12 +78,17 @@ impl<C: Command> Run<C> {
     /// Goes on after a race that was lost on this state.
     async fn raced(&mut self, at: At<C>) -> Answer<C> {
         match self.first(&at) {
-            Ok(draft) if !draft.new_events.is_empty() => match self.lost(at, draft).await? {
-                Lost::Answered(answer) => Ok(answer),
-                Lost::Again(at, step) => self.attempts_on(at, step).await,
-            },
+            Ok(draft) if !draft.new_events.is_empty() => self.after(at, draft).await,
             // What appends nothing holds for what is there now alone.
             _ => self.anew().await,
+        }
+    }
+
+    /// Goes on after an attempt that has lost.
+    async fn after(&mut self, at: At<C>, draft: Draft<C>) -> Answer<C> {
+        match self.lost(at, draft).await? {
+            Lost::Answered(answer) => Ok(answer),
+            Lost::Again(at, step) => self.attempts_on(at, step).await,
         }
     }
 }
@@ -148,7 +158,7 @@ impl<C: Command> InLine<C::Aggregate> for Standing<C> {
     }
 
     fn goes_alone(&self) -> bool {
-        !matches!(self.run.options.seen, Seen::Nothing)
+        self.lost.is_some() || !matches!(self.run.options.seen, Seen::Nothing)
     }
 
     fn draft(&mut self, at: &Loaded<C::Aggregate>) -> Drafted<C::Aggregate> {
@@ -214,6 +224,9 @@ impl<C: Command> InLine<C::Aggregate> for Standing<C> {
         let span = self.span.clone();
         let going = async move {
             let going = async {
+                if let Some((at, draft)) = self.lost.take() {
+                    return (self.run.after(at, draft).await, Fate::Falls);
+                }
                 match way {
                     Way::Anew => (self.run.anew().await, Fate::Falls),
                     Way::Raced(at) => (self.run.raced(at).await, Fate::Falls),

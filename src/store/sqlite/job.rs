@@ -175,7 +175,11 @@ impl Job {
                     (commits + 1, sum + events(request, receipt))
                 })
             }
-            Self::Remove(_) | Self::Lease(_) | Self::Compact(_) | Self::Transact(_) => (0, 0),
+            Self::Remove(_)
+            | Self::Lease(_)
+            | Self::Keep(_)
+            | Self::Compact(_)
+            | Self::Transact(_) => (0, 0),
         }
     }
 
