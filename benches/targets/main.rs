@@ -16,12 +16,22 @@ mod contention;
 mod loads;
 mod measure;
 mod naive;
+mod subscribers;
+#[path = "../feed/told.rs"]
+mod told;
 
 use std::time::Duration;
 
 use measure::{Bench, Better, Measure, median};
 
 fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    if runtime.block_on(told::is_done_as_other_process()) {
+        return;
+    }
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let names: Vec<_> = arguments
@@ -33,10 +43,6 @@ fn main() {
         true => (1, Duration::from_millis(300)),
         false => (5, Duration::from_millis(1_500)),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
     let bench = Bench {
         runtime,
         length,
@@ -50,6 +56,7 @@ fn main() {
     };
     let measures = appends::MEASURES.iter().chain(&loads::MEASURES);
     let measures = measures.chain(&contention::MEASURES);
+    let measures = measures.chain(&subscribers::MEASURES);
     if !is_json {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         println!(
@@ -63,11 +70,11 @@ fn main() {
     }
     for measure in measures.filter(wanted) {
         let ratio = median((0..rounds).map(|_| (measure.round)(&bench)));
-        told(measure, ratio, is_json);
+        say(measure, ratio, is_json);
     }
 }
 
-fn told(measure: &Measure, ratio: f64, is_json: bool) {
+fn say(measure: &Measure, ratio: f64, is_json: bool) {
     let Measure {
         name,
         target,
