@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench targets                      # all of them
 //! cargo bench --bench targets -- queued optimistic # those whose names hold one of these
-//! cargo bench --bench targets -- --quick           # each once or twice, within 50 s
+//! cargo bench --bench targets -- --quick           # each once, a tenth of the events: within 50 s
 //! cargo bench --bench targets -- --json            # a line of JSON for each
 //! ```
 //!
@@ -13,13 +13,16 @@
 mod appends;
 mod bank;
 mod contention;
+mod file;
 mod loads;
 mod measure;
+mod million;
 mod naive;
 mod subscribers;
 #[path = "../feed/told.rs"]
 mod told;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use measure::{Bench, Better, Measure, median};
@@ -29,7 +32,9 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    if runtime.block_on(told::is_done_as_other_process()) {
+    let others_part =
+        async { told::is_done_as_other_process().await || file::is_done_as_reader().await };
+    if runtime.block_on(others_part) {
         return;
     }
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -47,6 +52,7 @@ fn main() {
         runtime,
         length,
         is_quick,
+        file: OnceCell::new(),
     };
     let wanted = |measure: &&Measure| {
         names.is_empty()
@@ -54,9 +60,6 @@ fn main() {
                 .iter()
                 .any(|name| measure.name.contains(name.as_str()))
     };
-    let measures = appends::MEASURES.iter().chain(&loads::MEASURES);
-    let measures = measures.chain(&contention::MEASURES);
-    let measures = measures.chain(&subscribers::MEASURES);
     if !is_json {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         println!(
@@ -68,9 +71,20 @@ fn main() {
             "measure", "ratio", "target", ""
         );
     }
-    for measure in measures.filter(wanted) {
-        let ratio = median((0..rounds).map(|_| (measure.round)(&bench)));
-        say(measure, ratio, is_json);
+    let groups: [(&[Measure], usize); 6] = [
+        (&appends::MEASURES, rounds),
+        (&loads::MEASURES, rounds),
+        (&contention::MEASURES, rounds),
+        (&subscribers::MEASURES, rounds),
+        (&file::MEASURES, rounds),
+        // Long enough for the noise to cancel out within one.
+        (&million::MEASURES, 1),
+    ];
+    for (measures, rounds) in groups {
+        for measure in measures.iter().filter(wanted) {
+            let ratio = median((0..rounds).map(|_| (measure.round)(&bench)));
+            say(measure, ratio, is_json);
+        }
     }
 }
 
@@ -97,6 +111,10 @@ fn say(measure: &Measure, ratio: f64, is_json: bool) {
         Better::More => ratio >= *target,
         Better::Less => ratio <= *target,
     };
-    let verdict = if is_met { "met" } else { "missed" };
+    let verdict = match is_met {
+        true => "met",
+        false if ratio.is_nan() => "?",
+        false => "missed",
+    };
     println!("{name:20} {ratio:8.2} {target:8.2}  {verdict:6}  {settings}");
 }

@@ -1,8 +1,10 @@
 //! What is measured: one ratio, of rounds in which both sides run one after the other, so that
 //! they share the machine's mood.
 
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -28,6 +30,8 @@ pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     pub(crate) length: Duration,
     pub(crate) is_quick: bool,
+    /// Where a file lies that several measures share, once one of them has made it.
+    pub(crate) file: OnceCell<TempDir>,
 }
 
 impl Bench {

@@ -97,11 +97,21 @@ pub(crate) fn stream_number(conn: &Connection, name: &str) -> rusqlite::Result<i
         .optional()?;
     match found {
         Some(number) => Ok(number),
-        None => conn
-            .prepare_cached("INSERT INTO annalist_streams (name, hash, has_events, has_removals) VALUES (?1, 0, 1, 0)")?
-            .insert([name]),
+        None => new_stream(conn, name),
     }
 }
+
+pub(crate) fn new_stream(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
+    conn.prepare_cached(
+        "INSERT INTO annalist_streams (name, hash, has_events, has_removals) VALUES (?1, 0, 1, 0)",
+    )?
+    .insert([name])
+}
+
+/// A row of an event: its position, stream, version, time, id and payload.
+pub(crate) const INSERT: &str = "INSERT INTO annalist_events (position, stream, version, type, \
+                                 schema_version, recorded_at, event_id, checksum, payload, metadata) \
+                                 VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, 0, ?6, NULL)";
 
 pub(crate) fn insert(
     conn: &Connection,
@@ -112,12 +122,7 @@ pub(crate) fn insert(
 ) -> rusqlite::Result<()> {
     let now = chrono::Utc::now().timestamp_micros();
     let id = uuid::Uuid::now_v7();
-    conn.prepare_cached(
-        "INSERT INTO annalist_events (position, stream, version, type, \
-         schema_version, recorded_at, event_id, checksum, payload, metadata) \
-         VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, 0, ?6, NULL)",
-    )?
-    .execute(params![
+    conn.prepare_cached(INSERT)?.execute(params![
         position,
         stream,
         version,
