@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use annalist::{Aggregate, Command, Contention, OnConflict};
+use annalist::{Aggregate, Command, Contention, OnConflict, Snapshots};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -17,6 +17,22 @@ pub(crate) struct Account {
 
 impl Aggregate for Account {
     const CATEGORY: &'static str = "account";
+    type Event = AccountEvent;
+
+    fn apply(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent) {
+        self.balance += cents;
+    }
+}
+
+/// The same, whose state is kept.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct KeptAccount {
+    pub(crate) balance: i64,
+}
+
+impl Aggregate for KeptAccount {
+    const CATEGORY: &'static str = Account::CATEGORY;
+    const SNAPSHOTS: Snapshots = Snapshots::every(100);
     type Event = AccountEvent;
 
     fn apply(&mut self, AccountEvent::Deposited { cents, .. }: &AccountEvent) {

@@ -18,6 +18,7 @@ mod loads;
 mod measure;
 mod million;
 mod naive;
+mod snapshots;
 mod subscribers;
 #[path = "../feed/told.rs"]
 mod told;
@@ -71,9 +72,10 @@ fn main() {
             "measure", "ratio", "target", ""
         );
     }
-    let groups: [(&[Measure], usize); 6] = [
+    let groups: [(&[Measure], usize); 7] = [
         (&appends::MEASURES, rounds),
         (&loads::MEASURES, rounds),
+        (&snapshots::MEASURES, rounds),
         (&contention::MEASURES, rounds),
         (&subscribers::MEASURES, rounds),
         (&file::MEASURES, rounds),
