@@ -231,6 +231,15 @@ impl<A: Aggregate> Repository<A> {
         })
     }
 
+    /// The state as it is now, if nothing has come since more often than not.
+    pub(crate) async fn refresh(&self, seen: &Loaded<A>) -> Result<Loaded<A>, LoadError> {
+        let at = (seen.version, seen.generation);
+        match self.store.stands_at(&seen.stream, at) {
+            true => Ok(seen.clone()),
+            false => self.catch_up(seen).await.map(|since| since.now),
+        }
+    }
+
     /// Reads what happened since. Where events were removed meanwhile, the state is folded
     /// afresh.
     pub(crate) async fn catch_up(&self, seen: &Loaded<A>) -> Result<Since<A>, LoadError> {

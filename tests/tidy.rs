@@ -105,6 +105,7 @@ const SQLITE_ROOMS: &[&str] = &[
     "info",
     "versions",
     "reader",
+    "glance",
     "pool",
     "access",
     "database",

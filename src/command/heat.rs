@@ -67,7 +67,9 @@ impl Heat {
         let mut warm = self.warm();
         if let Some(Warmth::Hot { alone }) = warm.get_mut(stream) {
             *alone = match commands {
-                0 | 1 => *alone + 1,
+                // The end of a line says nothing more.
+                0 => return,
+                1 => *alone + 1,
                 _ => 0,
             };
             if *alone >= Self::ALONE_MAX {

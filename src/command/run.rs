@@ -54,8 +54,8 @@ pub(super) struct Run<C: Command> {
     /// Whether the state at hand is from the cache: what is there now, the store was not
     /// asked since the dispatch began.
     unproven: bool,
-    /// Whether an append came too late.
-    raced: bool,
+    /// Whether it has lost a race.
+    has_raced: bool,
     /// Whether it has waited in line for its next attempt.
     has_waited: bool,
     /// What the first attempt that lost was decided on, and what it decided.
@@ -163,7 +163,7 @@ impl<C: Command> Run<C> {
             cache: bus.cache(),
             lines: bus.lines().clone(),
             unproven: false,
-            raced: false,
+            has_raced: false,
             has_waited: false,
             repository: Repository::new(bus.store().clone()),
             command,
@@ -208,7 +208,7 @@ impl<C: Command> Run<C> {
                 Ended::Lost(at, draft) => (at, draft),
                 answered => return Ok(answered),
             };
-            let is_adaptive = C::CONTENTION == Contention::Adaptive;
+            let is_adaptive = C::CONTENTION == Contention::Adaptive && self.may_go_on();
             if is_adaptive && self.lines.heat.is_hot(&self.stream) {
                 return Ok(Ended::Lost(lost_at, draft));
             }
@@ -291,18 +291,18 @@ impl<C: Command> Run<C> {
         }
     }
 
-    /// Tells whether others want the aggregate, too.
+    /// Tells whether others want the aggregate, too. That a kept state was old tells nothing.
     fn feel(&mut self, appended: &Appended) {
         if C::CONTENTION != Contention::Adaptive || self.is_behind() {
             return;
         }
         match appended {
-            Appended::Lost => {
-                self.raced = true;
+            Appended::Lost if !self.unproven => {
+                self.has_raced = true;
                 self.lines.heat.raced(&self.stream);
             }
-            Appended::Landed(_) if !self.raced => self.lines.heat.met_nobody(&self.stream),
-            Appended::Landed(_) | Appended::Known(_) => {}
+            Appended::Landed(_) if !self.has_raced => self.lines.heat.met_nobody(&self.stream),
+            Appended::Lost | Appended::Landed(_) | Appended::Known(_) => {}
         }
     }
 
@@ -390,8 +390,9 @@ impl<C: Command> Run<C> {
     async fn pause(&mut self, cause: &'static str) -> Result<(), GaveUp> {
         let delay = self.backoff.next_delay(self.remaining())?;
         Self::LABELS.retry(cause);
-        // Who does not wait needs no timer.
-        if !delay.is_zero() {
+        // Who does not wait needs no timer, and who has waited in line, where others wait for
+        // this one, need not wait again.
+        if !delay.is_zero() && !std::mem::take(&mut self.has_waited) {
             tokio::time::sleep(delay).await;
         }
         Ok(())

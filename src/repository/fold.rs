@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
+use tracing::debug;
 
 use super::{LoadError, Loaded, Repository};
 use crate::aggregate::Aggregate;
@@ -25,11 +26,14 @@ pub(super) enum Until {
 /// An aggregate while it is folded.
 struct Fold<A: Aggregate> {
     codec: Codec<A>,
+    stream: StreamId,
     /// None once an event could not be folded: the state is not to be believed.
     loaded: Result<Loaded<A>, FoldError>,
     until: Option<DateTime<Utc>>,
     /// The version of the kept state that it began with.
     began: Version,
+    /// Whether there was one that could not be read.
+    is_unreadable: bool,
     /// The first version that was read.
     first: Option<Version>,
     /// Whether an event was met that is not wanted any more.
@@ -39,6 +43,8 @@ struct Fold<A: Aggregate> {
 impl<A: Aggregate> StreamFold for Fold<A> {
     fn begin(&mut self, snapshot: &Snapshot) -> bool {
         let (Ok(loaded), Some(state)) = (&mut self.loaded, snapshot::read(&snapshot.state)) else {
+            debug!(stream = %self.stream, version = %snapshot.version, "a kept state cannot be read");
+            self.is_unreadable = true;
             return false;
         };
         let_go(std::mem::replace(&mut loaded.state, state));
@@ -106,9 +112,11 @@ impl<A: Aggregate> Repository<A> {
         };
         let fold = Fold {
             codec: self.codec.clone(),
+            stream: stream.clone(),
             loaded: Ok(Loaded::new(stream.clone())),
             until,
             began: Version::ZERO,
+            is_unreadable: false,
             first: None,
             is_over: false,
         };
@@ -118,6 +126,7 @@ impl<A: Aggregate> Repository<A> {
             loaded,
             first,
             began,
+            is_unreadable,
             is_over,
             ..
         } = folded.fold;
@@ -127,8 +136,10 @@ impl<A: Aggregate> Repository<A> {
             // Of a deleted stream no event is read, and it is at its version all the same.
             loaded.version = folded.version.min(to);
         }
-        if A::SNAPSHOTS.is_enough(began, loaded.version) {
-            self.keep_later(&loaded);
+        // A state of the past is kept by nobody: there is a later one, or there will be.
+        let is_of_now = !is_over && loaded.version == folded.version;
+        if is_of_now && A::SNAPSHOTS.is_enough(began, loaded.version) {
+            self.keep_later(&loaded, is_unreadable);
         }
         Ok((loaded, first))
     }

@@ -47,7 +47,7 @@ impl<A: Aggregate> Repository<A> {
                     last_event: last_event.or(loaded.last_event),
                     ..loaded
                 };
-                self.appended(loaded.version, &now);
+                self.keep_if_due(loaded.version, &now);
                 return Ok(now);
             }
             Err(AppendError::Conflict(lost) | AppendError::StreamClosed(lost)) => lost,

@@ -97,6 +97,19 @@ pub trait Backend: Send + Sync + 'static {
         Box::pin(fold_page(self, query, fold))
     }
 
+    /// Whether a stream stands at this version and generation now, if that can be told at
+    /// once: without waiting for a thread, another process or a network. A backend that cannot
+    /// tells nothing, and is asked to read.
+    fn stands_at(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        generation: Generation,
+    ) -> Option<bool> {
+        let _ = (stream, version, generation);
+        None
+    }
+
     /// The state of a stream that was kept last, if it was folded so and nothing was removed
     /// since. A backend that keeps none has none.
     fn snapshot<'a>(

@@ -39,6 +39,9 @@ pub struct Snapshot {
     pub last_event: EventId,
     /// The state, as JSON.
     pub state: Box<str>,
+    /// Whether the one that is kept could not be read by whoever folded this one: then it is
+    /// replaced, even if it is as new. It is not kept itself.
+    pub replaces_unreadable: bool,
 }
 
 impl Snapshot {
@@ -51,6 +54,7 @@ impl Snapshot {
             kept.fingerprint != self.fingerprint
                 || kept.generation != self.generation
                 || kept.version < self.version
+                || (kept.version == self.version && self.replaces_unreadable)
         });
         is_of_now && is_newer
     }

@@ -28,7 +28,7 @@ use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::VerifyReport;
 use crate::token::{TokenKey, draw_key};
-use crate::version::Position;
+use crate::version::{Generation, Position, Version};
 
 mod log;
 
@@ -130,6 +130,16 @@ impl Backend for MemoryStore {
     fn read_stream(&self, query: StreamQuery) -> BoxFuture<'_, Result<StreamPage, StoreError>> {
         let page = self.log().and_then(|log| log.read_stream(&query));
         Box::pin(async { page })
+    }
+
+    fn stands_at(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        generation: Generation,
+    ) -> Option<bool> {
+        let facts = self.log().ok()?.facts(stream);
+        Some((facts.version, facts.generation) == (version, generation))
     }
 
     fn snapshot<'a>(

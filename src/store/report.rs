@@ -24,13 +24,18 @@ pub struct VerifyReport {
     pub damages: Vec<Damage>,
     /// Whether there is more damage than is listed.
     pub truncated: bool,
+    /// What is damaged and does no harm: states that were kept beside their events. They are
+    /// ignored, and the next load replaces them; the disk deserves a look all the same. The
+    /// first [`DAMAGES_MAX`](Self::DAMAGES_MAX).
+    #[serde(default)]
+    pub harmless: Vec<Damage>,
 }
 
 impl VerifyReport {
     /// How many damages are listed.
     pub const DAMAGES_MAX: usize = 1_000;
 
-    /// Whether everything is as it was written.
+    /// Whether everything is as it was written, but for what is [`harmless`](Self::harmless).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damages.is_empty()
@@ -44,6 +49,15 @@ impl VerifyReport {
         match self.damages.len() < Self::DAMAGES_MAX {
             true => self.damages.push(damage),
             false => self.truncated = true,
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl VerifyReport {
+    pub(crate) fn note_harmless(&mut self, damage: Damage) {
+        if self.harmless.len() < Self::DAMAGES_MAX {
+            self.harmless.push(damage);
         }
     }
 }

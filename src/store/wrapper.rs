@@ -23,7 +23,7 @@ use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
-use crate::version::Position;
+use crate::version::{Generation, Position, Version};
 
 /// A [`Backend`] that hands on what it does not change. Each method is that of the
 /// backend of the same name, and asks [`inner`](Self::inner) unless it is written anew.
@@ -101,6 +101,17 @@ pub trait Wrapper: Send + Sync + 'static {
         Self: Sized,
     {
         Box::pin(fold_page(self, query, fold))
+    }
+
+    /// Tells nothing, so that it is read. One that does not touch reads hands it on.
+    fn stands_at(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        generation: Generation,
+    ) -> Option<bool> {
+        let _ = (stream, version, generation);
+        None
     }
 
     fn snapshot<'a>(
@@ -225,6 +236,15 @@ impl<W: Wrapper> Backend for W {
         fold: Box<dyn StreamFold>,
     ) -> BoxFuture<'_, Result<FoldPage, StoreError>> {
         Wrapper::fold_stream(self, query, fold)
+    }
+
+    fn stands_at(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        generation: Generation,
+    ) -> Option<bool> {
+        Wrapper::stands_at(self, stream, version, generation)
     }
 
     fn snapshot<'a>(

@@ -12,6 +12,13 @@ pub(super) async fn verify(store: &Store, answer: &mut Answer<'_>) -> Result<(),
             .iter()
             .map(|damage| plain(&damage.to_string()))
             .collect();
+        let harmless = report.harmless.iter();
+        lines.extend(harmless.map(|damage| {
+            format!(
+                "{}; ignored, and replaced by the next load",
+                plain(&damage.to_string())
+            )
+        }));
         if report.truncated {
             lines.push("and more".to_owned());
         }

@@ -12,6 +12,8 @@ mod cached;
 mod dropped;
 mod heard;
 mod ids;
+#[cfg(feature = "sqlite")]
+mod letting_go;
 mod loads;
 mod panics;
 mod policies;

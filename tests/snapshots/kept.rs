@@ -112,6 +112,39 @@ async fn a_state_of_another_version_is_ignored_and_replaced() {
     .await;
 }
 
+/// As one of an older release of the program, which left the version of the state as it was.
+#[tokio::test]
+async fn a_state_that_cannot_be_read_is_ignored_and_replaced() {
+    on_both(async |store| {
+        fill(&store, "7", 10).await;
+        let watched = Watched::over(&store);
+        let meters = Repository::<Kept>::new(watched.store.clone());
+        watched.set_fate(Fate::Mangled);
+        for (kept, events) in [(1, 10), (2, 10), (2, 0)] {
+            watched.events();
+            let loaded = meters.load("7").await.expect("a state");
+            assert_eq!((loaded.state.readings, watched.events()), (10, events));
+            watched.done(kept).await;
+            watched.set_fate(Fate::Kept);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_of_the_past_keeps_nothing() {
+    on_both(async |store| {
+        fill(&store, "7", 10).await;
+        let watched = Watched::over(&store);
+        let meters = Repository::<Kept>::new(watched.store.clone());
+        meters.load_at("7", Version::new(9)).await.expect("a state");
+        meters.load("7").await.expect("a state");
+        watched.done(1).await;
+        assert_eq!(versions(&watched), [10]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_keeps_no_states_reads_none() {
     on_both(async |store| {

@@ -45,7 +45,7 @@ async fn a_change_to_any_column_is_found_and_named() {
         "metadata = NULL",
         "metadata = '{\"actor\":\"eve\"}'",
         "recorded_at = recorded_at + 1",
-        "schema_version = 3",
+        "schema_version = 2",
         "version = 7",
         "stream = 2, version = 9",
         "stream = 77",

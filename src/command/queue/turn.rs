@@ -136,8 +136,8 @@ impl<A: Aggregate> Turn<A> {
     async fn unwritten(&mut self, state: State<A>, decided: Vec<Decided<A>>) -> Option<State<A>> {
         let now = match state.is_proven {
             true => None,
-            false => match self.repository.catch_up(&state.at).await {
-                Ok(since) => Some(since.now),
+            false => match self.repository.refresh(&state.at).await {
+                Ok(now) => Some(now),
                 Err(_) => {
                     each(commands(decided), || Way::Anew).await;
                     return None;
@@ -201,7 +201,7 @@ impl<A: Aggregate> Turn<A> {
         }
         let from = state.at.version;
         let end = base.unwrap_or(state.at);
-        self.repository.appended(from, &end);
+        self.repository.keep_if_due(from, &end);
         self.keep(&end);
         Some(State {
             at: end,
@@ -219,7 +219,7 @@ impl<A: Aggregate> Turn<A> {
         error: AppendError,
     ) -> Option<State<A>> {
         if let Some(base) = &base {
-            self.repository.appended(state.at.version, base);
+            self.repository.keep_if_due(state.at.version, base);
             self.keep(base);
         }
         let is_proven = state.is_proven || base.is_some();

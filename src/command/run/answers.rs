@@ -212,8 +212,8 @@ impl<C: Command> Run<C> {
     pub(super) async fn proven(&mut self, at: At<C>) -> Result<(At<C>, Step<C>), DispatchError<C>> {
         self.unproven = false;
         let now = loop {
-            match self.repository.catch_up(&at).await {
-                Ok(since) => break since.now,
+            match self.repository.refresh(&at).await {
+                Ok(now) => break now,
                 Err(error) => self.pause_after(error).await?,
             }
         };
@@ -230,7 +230,7 @@ impl<C: Command> Run<C> {
             .and_then(|cache| cache.get(&self.stream));
         loop {
             let loaded = match &kept {
-                Some(kept) => self.repository.catch_up(kept).await.map(|since| since.now),
+                Some(kept) => self.repository.refresh(kept).await,
                 None => self.repository.load_stream(&self.stream).await,
             };
             match loaded {
@@ -288,7 +288,7 @@ impl<C: Command> Run<C> {
                     last_event,
                     ..at
                 };
-                self.repository.appended(from, &now);
+                self.repository.keep_if_due(from, &now);
                 if let Some(cache) = &self.cache {
                     cache.keep(now);
                 }

@@ -180,6 +180,11 @@ impl<C: Command> Run<C> {
         matches!(self.options.seen, Seen::Exactly(_) | Seen::Token(_))
     }
 
+    /// Whether a race that was lost may not be the end.
+    pub(super) fn may_go_on(&self) -> bool {
+        !self.demanded() && self.on_conflict.policy() != Policy::Surface
+    }
+
     fn proposes_nothing(&self) -> bool {
         let first = self.first.as_ref();
         first.is_some_and(|first| first.events.is_empty())

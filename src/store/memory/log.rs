@@ -162,7 +162,7 @@ impl Log {
         }
     }
 
-    fn facts(&self, stream: &StreamId) -> StreamFacts {
+    pub(super) fn facts(&self, stream: &StreamId) -> StreamFacts {
         self.streams
             .get(stream)
             .map(Stream::facts)

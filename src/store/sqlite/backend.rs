@@ -32,7 +32,7 @@ use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
-use crate::version::Position;
+use crate::version::{Generation, Position, Version};
 
 impl Backend for SqliteStore {
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
@@ -80,6 +80,15 @@ impl Backend for SqliteStore {
                 .readers
                 .run(move |reader| reader.fold_stream(&query, fold)),
         )
+    }
+
+    fn stands_at(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        generation: Generation,
+    ) -> Option<bool> {
+        self.glance.stands_at(stream, version, generation)
     }
 
     fn snapshot<'a>(
@@ -250,6 +259,7 @@ impl Backend for SqliteStore {
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         // Both at once and without waiting, so that a dropped future closes too.
+        self.glance.close();
         self.access.readers.close();
         self.access.jobs.close();
         // Last, so that whoever is woken finds it closed.

@@ -285,7 +285,7 @@ fn left_of(
     let doing = |error: rusqlite::Error| fault(error, "reading what is left of a stream");
     let sql = format!(
         "SELECT {COLUMNS} FROM annalist_events \
-         WHERE stream = ?1 AND version > ?2 AND position < ?3 ORDER BY version LIMIT 1000"
+         WHERE stream = +?1 AND version > ?2 AND position < ?3 ORDER BY version LIMIT 1000"
     );
     let (mut left, mut bytes, mut due) = (Vec::new(), 0, after);
     let params = params![number, stored(after.get()), stored(before.get())];

@@ -34,6 +34,7 @@
 //! | `pool` | the threads that read |
 //! | `reader` | one read on one connection |
 //! | `versions` | reads of one stream: of its events, and folded on the way |
+//! | `glance` | a look at where a stream stands, on the caller's own thread |
 //! | `positions` | reads over all streams: of events, and of the feed |
 //! | `info` | what a stream is, and which there are |
 //! | `walk` | the numbers of a page, and which one is due |
@@ -97,6 +98,7 @@ use self::access::Access;
 use self::bell::News;
 use self::ear::Listener;
 use self::fault::fault;
+use self::glance::Glance;
 use self::guard::Guard;
 use self::inlet::{Gone, Here, Outlet, here, queue};
 use self::job::Job;
@@ -117,6 +119,7 @@ mod code;
 mod database;
 mod ear;
 mod fault;
+mod glance;
 mod guard;
 mod head;
 mod hooks;
@@ -155,6 +158,7 @@ pub use options::{Durability, SqliteOptions};
 /// The store in a SQLite file.
 pub(super) struct SqliteStore {
     access: Arc<Access>,
+    glance: Glance,
     identity: StoreIdentity,
     listeners: Listeners,
     /// Held by whoever else reads the file, which is not closed before; gone once the
@@ -190,7 +194,8 @@ impl SqliteStore {
                 let _ = ending.send(true);
             })
             .map_err(|error| no_thread(error, &path))?;
-        let (readers, identity) = is_open.await.map_err(|_| stopped("opening", &path))??;
+        let (readers, glancing, identity) =
+            is_open.await.map_err(|_| stopped("opening", &path))??;
         let access = Access {
             path,
             options,
@@ -199,6 +204,7 @@ impl SqliteStore {
         };
         Ok(Self {
             access: Arc::new(access),
+            glance: Glance::new(glancing, guests.upgrade()),
             identity,
             listeners,
             guests,
@@ -206,6 +212,9 @@ impl SqliteStore {
         })
     }
 }
+
+/// What the writer's thread hands over once the file is open.
+type Opened = (Pool, Reader, StoreIdentity);
 
 /// What the writer's thread starts from.
 struct Opening {
@@ -221,7 +230,7 @@ impl Opening {
     fn run(
         self,
         queue: Outlet<Job>,
-        opened: oneshot::Sender<Result<(Pool, StoreIdentity), StoreError>>,
+        opened: oneshot::Sender<Result<Opened, StoreError>>,
         (here, guests_gone): (Arc<Here>, Gone),
     ) {
         let (conn, guard) = match schema::open_writer(&self.path, &self.options) {
@@ -230,9 +239,9 @@ impl Opening {
         };
         let started = self.start(&conn, guard);
         match started.and_then(|started| Ok((started, identity::read(&conn)?))) {
-            Ok(((writer, readers, readers_ended), identity)) => {
+            Ok(((writer, (readers, readers_ended), glancing), identity)) => {
                 // If the caller of open is gone, so is the queue's other end.
-                let _ = opened.send(Ok((readers, identity)));
+                let _ = opened.send(Ok((readers, glancing, identity)));
                 writer.run(queue);
                 readers_ended.wait();
                 drop(here);
@@ -249,18 +258,17 @@ impl Opening {
         &self,
         conn: &'c Connection,
         guard: Guard,
-    ) -> Result<(Writer<'c>, Pool, Gone), StoreError> {
+    ) -> Result<(Writer<'c>, (Pool, Gone), Reader), StoreError> {
         let news = News::of(&self.path, self.heads.clone(), self.listener.clone());
         let writer = Writer::new(conn, guard, &self.options, news)?;
+        let reader = |conn| Reader::new(conn).map_err(|error| fault(error, "setting up a reader"));
         let readers = (0..self.options.readers.max(1))
-            .map(|_| {
-                let conn = schema::open_reader(&self.path, &self.options)?;
-                Reader::new(conn).map_err(|error| fault(error, "setting up a reader"))
-            })
+            .map(|_| reader(schema::open_reader(&self.path, &self.options)?))
             .collect::<Result<_, _>>()?;
+        let glancing = reader(schema::open_for_glances(&self.path, &self.options)?)?;
         let started = Pool::start(readers);
-        let (pool, ended) = started.map_err(|error| no_thread(error, &self.path))?;
-        Ok((writer, pool, ended))
+        let pool = started.map_err(|error| no_thread(error, &self.path))?;
+        Ok((writer, pool, glancing))
     }
 }
 

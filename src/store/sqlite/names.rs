@@ -144,26 +144,20 @@ pub(super) fn stream_row(
     conn: &Connection,
     stream: &StreamId,
 ) -> Result<Option<StreamRow>, StoreError> {
+    // In two statements: one that joined them would be compiled anew each time it runs, since
+    // SQLite carries the key through the join into its plan. That takes longer than to look.
     let find = |index: &str, key: &dyn ToSql| {
-        let by_key = format!(
-            "SELECT r.id, r.name, r.has_events, r.has_removals FROM \
-             (SELECT id FROM annalist_streams WHERE {index} = ?1) AS found \
-             LEFT JOIN annalist_streams AS r ON r.id = found.id"
-        );
-        let mut rows = conn.prepare_cached(&by_key)?;
-        let mut rows = rows.query([key])?;
+        let by_key = format!("SELECT id FROM annalist_streams WHERE {index} = ?1");
+        let mut ids = conn.prepare_cached(&by_key)?;
+        let mut ids = ids.query([key])?;
         let mut found = Found::Nothing;
-        while let Some(row) = rows.next()? {
-            // The row of another name, or none.
-            if row.get_ref(1)?.as_str_or_null()? != Some(stream.as_str()) {
-                found = Found::Other;
-                continue;
+        while let Some(id) = ids.next()? {
+            let number = id.get(0)?;
+            match named_row(conn, number, stream)? {
+                Some(row) => return Ok(Found::Row(row)),
+                // The row of another name, or none.
+                None => found = Found::Other,
             }
-            return Ok(Found::Row(StreamRow {
-                number: row.get(0)?,
-                has_events: row.get(2)?,
-                has_removals: row.get(3)?,
-            }));
         }
         Ok(found)
     };
@@ -183,6 +177,28 @@ pub(super) fn stream_row(
     }
 }
 
+/// The row under this number, if it is that of the stream.
+fn named_row(
+    conn: &Connection,
+    number: i64,
+    stream: &StreamId,
+) -> rusqlite::Result<Option<StreamRow>> {
+    let row = "SELECT name, has_events, has_removals FROM annalist_streams WHERE id = ?1";
+    let mut row = conn.prepare_cached(row)?;
+    let mut rows = row.query([number])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    if row.get_ref(0)?.as_str_or_null()? != Some(stream.as_str()) {
+        return Ok(None);
+    }
+    Ok(Some(StreamRow {
+        number,
+        has_events: row.get(1)?,
+        has_removals: row.get(2)?,
+    }))
+}
+
 /// What an index leads to.
 enum Found {
     Row(StreamRow),
@@ -192,17 +208,23 @@ enum Found {
 
 /// The number of an event type.
 pub(super) fn type_number(conn: &Connection, name: &str) -> Result<Option<i64>, StoreError> {
-    let by_name = "SELECT found.id, r.name FROM \
-                   (SELECT id FROM annalist_types WHERE name = ?1) AS found \
-                   LEFT JOIN annalist_types AS r ON r.id = found.id";
-    let read = |row: &Row<'_>| {
-        let found = row.get_ref(1)?.as_str_or_null()?;
-        Ok((row.get(0)?, found == Some(name)))
+    // In two statements, as a stream is.
+    let read = || {
+        let by_name = "SELECT id FROM annalist_types WHERE name = ?1";
+        let mut by_name = conn.prepare_cached(by_name)?;
+        let number: Option<i64> = by_name.query_row([name], |row| row.get(0)).optional()?;
+        let Some(number) = number else {
+            return Ok(None);
+        };
+        let row = "SELECT name FROM annalist_types WHERE id = ?1";
+        let mut row = conn.prepare_cached(row)?;
+        let found = row.query_row([number], |row| {
+            Ok(row.get_ref(0)?.as_str_or_null()? == Some(name))
+        });
+        Ok(Some((number, found.optional()?.unwrap_or(false))))
     };
-    let found = conn
-        .prepare_cached(by_name)
-        .and_then(|mut types| types.query_row([name], read).optional())
-        .map_err(|error| fault(error, "looking up an event type"))?;
+    let found =
+        read().map_err(|error: rusqlite::Error| fault(error, "looking up an event type"))?;
     match found {
         None => Ok(None),
         Some((number, true)) => Ok(Some(number)),

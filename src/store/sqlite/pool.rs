@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::inlet::{Gone, Inlet, Outlet, queue};
 use super::reader::Reader;
-use crate::caught::let_go;
+use crate::caught::{caught, let_go};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
@@ -45,12 +45,12 @@ impl Pool {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job = move |reader: &mut Reader| {
-            // A caller that is gone needs no page.
-            if !answer.is_closed() {
-                // Of a caller that has gone meanwhile; it may hold what is user code's to drop.
-                if let Err(unheard) = answer.send(read(reader)) {
-                    let_go(unheard);
-                }
+            // A caller that is gone needs no page. What it asked with may be user code's to
+            // drop, as what it would have been answered may.
+            if answer.is_closed() {
+                let_go(read);
+            } else if let Err(unheard) = answer.send(read(reader)) {
+                let_go(unheard);
             }
         };
         match self.jobs.try_send(Box::new(job), 0) {
@@ -72,7 +72,8 @@ impl Pool {
 
 fn serve(mut reader: Reader, queue: &Queue) {
     while let Some(job) = next(queue) {
-        job(&mut reader);
+        // Whoever waits for its answer is told that there is none, and others go on.
+        let_go(caught(|| job(&mut reader)));
     }
 }
 

@@ -207,7 +207,7 @@ pub(super) fn deleted_at(
 pub(super) fn marker(conn: &Connection, at: i64) -> Result<Option<RemovalMarker>, StoreError> {
     let sql = "SELECT s.name, m.generation, m.removed_to, m.deleted, m.recorded_at, m.checksum \
                FROM annalist_markers AS m LEFT JOIN annalist_streams AS s ON s.id = m.stream \
-               WHERE m.position = ?1";
+               WHERE m.position = +?1";
     let read = |row: &rusqlite::Row<'_>| {
         let name: Option<String> = row.get(0)?;
         let numbers = [at, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];

@@ -127,10 +127,12 @@ fn strip_stream(
     stream: &StreamId,
     slice: &mut Slice,
 ) -> Result<(), Failure> {
+    // One that a process of an older release did not know of when it removed.
+    snapshots::remove(conn, number)?;
     let mut removals = removals::find(conn, (number, true), stream)?;
     let rows = format!(
         "SELECT {COLUMNS} FROM annalist_events \
-         WHERE stream = ?1 AND version > ?2 AND version <= ?3 ORDER BY version"
+         WHERE stream = +?1 AND version > ?2 AND version <= ?3 ORDER BY version"
     );
     let mut rows = conn.prepare_cached(&rows)?;
     let mut rows = rows.query([number, removals.compacted_to, removals.removed_to])?;

@@ -105,6 +105,18 @@ pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connec
     Ok(conn)
 }
 
+/// Opens the file for glances: small, and never waiting for anybody.
+pub(super) fn open_for_glances(
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<Connection, StoreError> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
+    set_cache(&conn, 1024 * 1024)
+        .and_then(|()| conn.busy_timeout(Duration::ZERO))
+        .map_err(|error| fault(error, "setting up a reader"))?;
+    Ok(conn)
+}
+
 fn refuse_old_sqlite(path: &Path, version: i32) -> Result<(), StoreError> {
     if version >= SQLITE_VERSION_MIN {
         return Ok(());

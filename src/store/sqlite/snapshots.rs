@@ -48,6 +48,7 @@ fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<(Snapshot, u32)> {
         generation: Generation::new(number(2)?),
         last_event: EventId::from_uuid(Uuid::from_bytes(row.get(first + 3)?)),
         state: row.get(first + 4)?,
+        replaces_unreadable: false,
     };
     Ok((snapshot, row.get(first + 5)?))
 }
@@ -59,25 +60,31 @@ pub(super) fn find(
     stream: &StreamId,
     by: Fingerprint,
 ) -> Result<Option<Snapshot>, StoreError> {
-    match find_any(conn, number, stream) {
-        Ok(found) => Ok(found.filter(|kept| kept.fingerprint == by)),
+    let found = find_any(conn, number, stream)?;
+    Ok(found.filter(|kept| kept.fingerprint == by))
+}
+
+/// Whatever folded it; one that cannot be read is none.
+fn find_any(
+    conn: &Connection,
+    number: i64,
+    stream: &StreamId,
+) -> Result<Option<Snapshot>, StoreError> {
+    let found = || {
+        let sql = format!("SELECT {COLUMNS} FROM annalist_snapshots WHERE stream = ?1");
+        let mut rows = conn.prepare_cached(&sql)?;
+        rows.query_row([number], |row| read(row, 0)).optional()
+    };
+    match found() {
+        Ok(found) => {
+            let whole = found.filter(|(kept, sum)| checksum(kept, stream) == *sum);
+            Ok(whole.map(|(kept, _)| kept))
+        }
         Err(error) => match fault(error, "reading a kept state") {
             error if matches!(error.kind(), StoreErrorKind::Corrupt { .. }) => Ok(None),
             error => Err(error),
         },
     }
-}
-
-fn find_any(
-    conn: &Connection,
-    number: i64,
-    stream: &StreamId,
-) -> rusqlite::Result<Option<Snapshot>> {
-    let sql = format!("SELECT {COLUMNS} FROM annalist_snapshots WHERE stream = ?1");
-    let mut rows = conn.prepare_cached(&sql)?;
-    let found = rows.query_row([number], |row| read(row, 0)).optional()?;
-    let whole = found.filter(|(kept, sum)| checksum(kept, stream) == *sum);
-    Ok(whole.map(|(kept, _)| kept))
 }
 
 /// Keeps a state, unless it is none of now; says whether it did.
@@ -126,7 +133,7 @@ pub(super) fn damaged(
     let sql = format!(
         "SELECT k.stream, s.name, {COLUMNS} FROM annalist_snapshots AS k \
          LEFT JOIN annalist_streams AS s ON s.id = k.stream \
-         WHERE k.stream > ?1 ORDER BY k.stream LIMIT ?2"
+         WHERE k.stream > ?1 ORDER BY k.stream LIMIT +?2"
     );
     let mut rows = conn.prepare_cached(&sql)?;
     let mut rows = rows.query([after, rows_max])?;

@@ -63,7 +63,7 @@ pub(super) fn tail(
 
 /// The last entry of a stream, and the version of the one before.
 fn last(conn: &Connection, number: i64) -> rusqlite::Result<(Option<Tail>, Option<i64>)> {
-    let sql = "SELECT version, position FROM annalist_events WHERE stream = ?1 \
+    let sql = "SELECT version, position FROM annalist_events WHERE stream = +?1 \
                ORDER BY version DESC LIMIT 2";
     let mut last = conn.prepare_cached(sql)?;
     let mut rows = last.query([number])?;
@@ -122,7 +122,7 @@ fn any_between(conn: &Connection, number: i64, next: i64) -> rusqlite::Result<bo
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM \
                (SELECT has_events FROM annalist_streams WHERE id > ?1 AND id < ?2 \
-                ORDER BY id LIMIT ?3) WHERE has_events)";
+                ORDER BY id LIMIT +?3) WHERE has_events)";
     let mut any = conn.prepare_cached(sql)?;
     any.query_row([number, next, EMPTY_MAX], |row| row.get(0))
 }

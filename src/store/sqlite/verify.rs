@@ -255,7 +255,7 @@ impl Verifier {
                     (SELECT max(version) FROM annalist_events AS e WHERE e.stream = s.id), \
                     (SELECT count(*) FROM annalist_markers AS m WHERE m.stream = s.id), \
                     (SELECT max(removed_to) FROM annalist_markers AS m WHERE m.stream = s.id) \
-                    FROM annalist_streams AS s WHERE s.id > ?1 ORDER BY s.id LIMIT ?2";
+                    FROM annalist_streams AS s WHERE s.id > ?1 ORDER BY s.id LIMIT +?2";
         let mut rows = sql(conn.prepare_cached(rows))?;
         let mut rows = sql(rows.query([after, ROWS_MAX]))?;
         let mut next = None;
@@ -372,7 +372,7 @@ impl Verifier {
         let rows = "SELECT k.stream, k.key, s.name, \
                     (SELECT max(version) FROM annalist_events AS e WHERE e.stream = k.stream) \
                     FROM annalist_keys AS k LEFT JOIN annalist_streams AS s ON s.id = k.stream \
-                    WHERE (k.stream, k.key) > (?1, ?2) ORDER BY k.stream, k.key LIMIT ?3";
+                    WHERE (k.stream, k.key) > (?1, ?2) ORDER BY k.stream, k.key LIMIT +?3";
         let (after, key) = self.last_key.clone();
         let mut rows = sql(conn.prepare_cached(rows))?;
         let mut rows = sql(rows.query(params![after, key, ROWS_MAX]))?;
@@ -407,7 +407,11 @@ impl Verifier {
     fn snapshots(&mut self, conn: &Connection, after: i64) -> Result<Part, StoreError> {
         let (damaged, last) = sql(snapshots::damaged(conn, after, SNAPSHOTS_MAX))?;
         for what in damaged {
-            self.note(None, None, what);
+            self.report.note_harmless(Damage {
+                position: None,
+                stream: None,
+                what,
+            });
         }
         Ok(last.map_or(Part::Done, |after| Part::Snapshots { after }))
     }

@@ -125,7 +125,7 @@ fn walk<T>(
     }
     let by_version = format!(
         "SELECT {COLUMNS} FROM annalist_events \
-         WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 ORDER BY version {}",
+         WHERE stream = +?1 AND version BETWEEN ?2 AND ?3 ORDER BY version {}",
         order(scan.direction)
     );
     let mut rows = sql(conn.prepare_cached(&by_version))?;

@@ -14,8 +14,8 @@ use super::schedule::Way;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
 use crate::store::{
-    AppendError, Backend, CommitFound, CommitRequest, Receipt, StoreError, StoreErrorKind,
-    StreamInfo, StreamPage, StreamQuery, Wrapper,
+    AppendError, Backend, CommitFound, CommitRequest, Receipt, Snapshot, StoreError,
+    StoreErrorKind, StreamInfo, StreamPage, StreamQuery, Wrapper,
 };
 use crate::version::{ExpectedVersion, Version};
 
@@ -359,6 +359,11 @@ impl Door {
 impl Wrapper for Door {
     fn inner(&self) -> &dyn Backend {
         self.stage.inner.as_ref()
+    }
+
+    /// None is kept, in the background, where a schedule could not say when.
+    fn keep_snapshot(&self, _: StreamId, _: Snapshot) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async { Ok(false) })
     }
 
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {

@@ -8,7 +8,9 @@ use futures_core::future::BoxFuture;
 
 use super::deed::Deed;
 use crate::ids::StreamId;
-use crate::store::{AppendError, Backend, CommitRequest, Limits, Receipt, Store, Wrapper};
+use crate::store::{
+    AppendError, Backend, CommitRequest, Limits, Receipt, Snapshot, Store, StoreError, Wrapper,
+};
 
 /// What the command under test takes for its store.
 pub(super) struct Between {
@@ -73,6 +75,11 @@ impl Between {
 impl Wrapper for Between {
     fn inner(&self) -> &dyn Backend {
         self.inner.as_ref()
+    }
+
+    /// None is kept, in the background, where a scenario could not say when.
+    fn keep_snapshot(&self, _: StreamId, _: Snapshot) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async { Ok(false) })
     }
 
     fn commit(&self, request: CommitRequest) -> BoxFuture<'_, Result<Receipt, AppendError>> {
