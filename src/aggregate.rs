@@ -65,7 +65,9 @@ pub trait Aggregate:
     /// The category of its streams, without a `-`: `account` names `account-42`.
     const CATEGORY: &'static str;
 
-    /// Raise it when `apply` changes: what was folded by an older one is folded afresh.
+    /// Raise it when the fold changes: `apply`, the default state, the fields of the state, or
+    /// how its events are read without an upcaster. What was folded by an older one is folded
+    /// afresh.
     const STATE_VERSION: u32 = 1;
 
     /// When its state is kept, so that a load need not fold every event again. Default never.
@@ -80,7 +82,8 @@ pub trait Aggregate:
     type Event: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
 
     /// Changes the state by one event. The event has happened: there is no refusing it, and
-    /// nothing to look at but the state and the event.
+    /// nothing to look at but the state and the event. A store may call it on a thread of its
+    /// own, which reads for others, too: it computes and does not wait.
     fn apply(&mut self, event: &Self::Event);
 
     /// What always holds between two commands.
@@ -121,8 +124,11 @@ pub enum Contention {
 /// When the state of an aggregate is kept beside its events: a snapshot, from which a load
 /// goes on.
 ///
-/// It is written in the background after an append or a load, as JSON, one for each stream,
-/// and may be lost at any time without harm: a load folds what is missing. It is believed
+/// It is written in the background after an append, or a load that had so many events to
+/// fold, as JSON, one for each stream. It may be lost at any time without harm: a load folds
+/// what is missing. So it is not kept where 16 others are being kept, where it is larger than
+/// [a commit may be](crate::Limits::commit_bytes_max), or outside of a Tokio runtime. It is
+/// believed
 /// only if it was made by the same type, [`STATE_VERSION`](Aggregate::STATE_VERSION) and
 /// [upcasters](Aggregate::upcasters), and if no event was removed since. Where two types fold
 /// one category, only one of them should keep snapshots: each would replace the other's.

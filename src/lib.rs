@@ -99,6 +99,7 @@
 //! | | **for clients, people and tests** |
 //! | `http` | version tokens as `ETag`, preconditions, problem details, on the types of the crate `http` (feature `http`); routes for axum (feature `axum`) |
 //! | `tool` | the command line `annalist` as a library, for a [`Domain`] of your own (feature `tool`) |
+//! | [`performance`] | what to expect of the speed, how to measure it, what to tune: a page, no code |
 //! | `testkit` | given/when/then for commands, the laws of what a command declares and a hunt for what breaks them, every race of a few commands, the contract of a backend as data, a checker of recorded histories, a clock that you set (feature `testkit`) |
 //!
 //! # Features
@@ -131,6 +132,7 @@ pub mod metrics;
 #[path = "metrics/unmeasured.rs"]
 mod metrics;
 mod payload;
+pub mod performance;
 #[cfg(feature = "sqlite")]
 pub mod projection;
 #[cfg(feature = "sqlite")]

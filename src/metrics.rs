@@ -50,7 +50,7 @@
 //!
 //! Batches are those of [`Store::open`](crate::Store::open), of all stores of the process
 //! together; a store in memory has no writer. A batch in which no commit landed, such as one of
-//! refusals, removals or leases, has a duration and no size. Commits that were stored before,
+//! refusals, removals, leases or kept states, has a duration and no size. Commits that were stored before,
 //! and checks without events, count as commits of no events.
 //!
 //! Histograms are given every value. Where an exporter needs buckets, begin with powers of two

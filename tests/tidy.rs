@@ -32,6 +32,7 @@ const ROOMS: &[&str] = &[
     "domain",
     "http",
     "tool",
+    "performance",
     "testkit",
 ];
 
