@@ -8,6 +8,8 @@ mod planted;
 use std::sync::LazyLock;
 
 use annalist::Store;
+#[cfg(feature = "sqlite")]
+use annalist::store::sqlite::CommitThread;
 use annalist::testkit::contract::{CASES, Case, Subject, run};
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Trial};
@@ -23,9 +25,14 @@ fn main() {
     trials.extend(on("memory", || Box::pin(async { Store::memory() })));
     #[cfg(feature = "sqlite")]
     {
-        trials.extend(on("sqlite", || Box::pin(sqlite::Held::new())));
+        trials.extend(on("sqlite", || {
+            Box::pin(sqlite::Held::with(CommitThread::Writer))
+        }));
+        trials.extend(on("sqlite_on_callers", || {
+            Box::pin(sqlite::Held::with(CommitThread::CallerIfIdle))
+        }));
         trials.extend(on("sqlite_reopened", || {
-            Box::pin(async { sqlite::Reopened(sqlite::Held::new().await) })
+            Box::pin(async { sqlite::Reopened(sqlite::Held::with(CommitThread::Writer).await) })
         }));
         trials.extend(on("sqlite_two_handles", || {
             Box::pin(sqlite::TwoHandles::new())
@@ -54,26 +61,30 @@ fn named(name: &str) -> &'static Case {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use annalist::Store;
+    use annalist::store::sqlite::{CommitThread, SqliteOptions};
     use annalist::testkit::contract::Subject;
     use futures_util::future::BoxFuture;
     use tempfile::TempDir;
 
-    async fn open(dir: &TempDir) -> Store {
+    async fn open(dir: &TempDir, thread: CommitThread) -> Store {
         let path = dir.path().join("contract.db");
-        Store::open(path).await.unwrap()
+        let mut options = SqliteOptions::default();
+        options.commit_thread = thread;
+        Store::open_with(path, options).await.unwrap()
     }
 
     /// One handle on a file, from one restart to the next.
     pub(super) struct Held {
         store: Store,
         dir: TempDir,
+        thread: CommitThread,
     }
 
     impl Held {
-        pub(super) async fn new() -> Self {
+        pub(super) async fn with(thread: CommitThread) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let store = open(&dir).await;
-            Self { store, dir }
+            let store = open(&dir, thread).await;
+            Self { store, dir, thread }
         }
     }
 
@@ -86,7 +97,7 @@ mod sqlite {
         fn restart(&mut self) -> BoxFuture<'_, ()> {
             Box::pin(async {
                 self.store.close().await.unwrap();
-                self.store = open(&self.dir).await;
+                self.store = open(&self.dir, self.thread).await;
             })
         }
     }
@@ -109,10 +120,18 @@ mod sqlite {
         dir: TempDir,
     }
 
+    /// One of them commits on the threads of its callers.
+    async fn both(dir: &TempDir) -> [Store; 2] {
+        [
+            open(dir, CommitThread::Writer).await,
+            open(dir, CommitThread::CallerIfIdle).await,
+        ]
+    }
+
     impl TwoHandles {
         pub(super) async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let stores = [open(&dir).await, open(&dir).await];
+            let stores = both(&dir).await;
             Self { stores, dir }
         }
     }
@@ -129,7 +148,7 @@ mod sqlite {
                 for store in &self.stores {
                     store.close().await.unwrap();
                 }
-                self.stores = [open(&self.dir).await, open(&self.dir).await];
+                self.stores = both(&self.dir).await;
             })
         }
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annalist::store::sqlite::SqliteOptions;
+use annalist::store::sqlite::{CommitThread, SqliteOptions};
 use annalist::{
     AppendError, Conflicts, ExpectedVersion, PageBounds, Position, Receipt, Store, StreamId,
     Version,
@@ -33,6 +33,10 @@ pub(crate) fn run(spec: &Spec) {
     runtime.block_on(async {
         let mut options = SqliteOptions::default();
         options.checkpoint_pages = spec.checkpoint_pages;
+        options.commit_thread = match (spec.round + spec.worker).is_multiple_of(2) {
+            true => CommitThread::CallerIfIdle,
+            false => CommitThread::Writer,
+        };
         let store = Store::open_with(&spec.path, options)
             .await
             .expect("a store");

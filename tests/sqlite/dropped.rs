@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use annalist::store::sqlite::{Durability, SqliteOptions};
+use annalist::store::sqlite::{CommitThread, Durability, SqliteOptions};
 use annalist::{
     AppendError, Commit, EventId, ExpectedVersion, Fingerprint, Generation, NewEvent, Receipt,
     Store, StreamId, StreamState, Version,
@@ -189,7 +189,18 @@ impl Caller {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_dropped_at_any_poll_has_one_outcome() {
-    let mut random = Random(seed("a_call_dropped_at_any_poll_has_one_outcome"));
+    let seed = seed("a_call_dropped_at_any_poll_has_one_outcome");
+    drop_calls(CommitThread::Writer, seed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_has_one_that_may_have_been_made_on_its_own_thread() {
+    let seed = seed("so_has_one_that_may_have_been_made_on_its_own_thread");
+    drop_calls(CommitThread::CallerIfIdle, seed).await;
+}
+
+async fn drop_calls(thread: CommitThread, seed: u64) {
+    let mut random = Random(seed);
     let drops = number::<usize>("ANNALIST_DROPS", 5_000).div_ceil(CALLERS);
     let place = Place::new();
     let mut options = SqliteOptions::default();
@@ -197,6 +208,7 @@ async fn a_call_dropped_at_any_poll_has_one_outcome() {
     options.queue_timeout = Duration::from_secs(60);
     // Nothing crashes here, and drops are what is counted.
     options.durability = Durability::Normal;
+    options.commit_thread = thread;
     let store = place.open_with(options).await;
     let callers: Vec<_> = (0..CALLERS)
         .map(|name| Caller::new(&store, Random(random.next()), name))

@@ -13,6 +13,7 @@ mod dropped;
 mod file;
 mod flips;
 mod leases;
+mod on_caller;
 mod overload;
 mod refused;
 mod shutdown;

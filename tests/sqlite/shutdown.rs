@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use annalist::store::sqlite::SqliteOptions;
+use annalist::store::sqlite::{CommitThread, SqliteOptions};
 use annalist::{Store, StoreError, Version};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -70,8 +70,11 @@ async fn every_caller_is_answered_when_a_store_closes_under_load() {
         // Some stand in line for a place, or none has to.
         options.queue_commits_max = [1, 3, 100][random.below(3)];
         options.queue_timeout = Duration::from_secs(600);
+        let threads = [CommitThread::Writer, CommitThread::CallerIfIdle];
+        options.commit_thread = threads[random.below(2)];
         let store = place.open_with(options).await;
-        let callers: Vec<_> = (0..16)
+        // One alone keeps the store idle between its commits.
+        let callers: Vec<_> = (0..[1, 16][random.below(2)])
             .map(|caller| tokio::spawn(append_until_closed(store.clone(), caller)))
             .collect();
         let readers: Vec<_> = (0..2)

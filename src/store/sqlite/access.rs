@@ -8,7 +8,8 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::inlet::Inlet;
 use super::job::{Asked, Job};
-use super::options::SqliteOptions;
+use super::options::{CommitThread, SqliteOptions};
+use super::pen::Stand;
 use super::pool::Pool;
 use super::reader::Reader;
 use crate::store::database::{Done, QueryError, SqlBackend, Work};
@@ -20,10 +21,16 @@ pub(super) struct Access {
     pub(super) path: PathBuf,
     pub(super) options: SqliteOptions,
     pub(super) jobs: Inlet<Job>,
+    /// Shared with the writer's thread.
+    pub(super) stand: Arc<Stand>,
     pub(super) readers: Pool,
 }
 
 impl Access {
+    /// Memory that a commit takes up which a caller writes itself: more takes longer than
+    /// crossing to another thread.
+    const ON_CALLER_BYTES_MAX: usize = 64 * 1024;
+
     /// Asks the writer, waiting for a place in its queue if it must, and for its answer.
     pub(super) async fn ask<Q, A>(
         &self,
@@ -37,7 +44,19 @@ impl Access {
         };
         let job = job(asked);
         let bytes = job.memory_bytes();
-        let job = match self.jobs.try_send(job, bytes) {
+        let left = match self.is_for_caller(&job, bytes) {
+            true => self.stand.write(job),
+            false => Some(job),
+        };
+        let sent = match left {
+            Some(job) => self.jobs.try_send(job, bytes),
+            None => {
+                // Nothing else has run on this thread, and nothing would if it goes on so.
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+        };
+        let job = match sent {
             Ok(()) => {
                 // The thread ended in the middle, which only a bug can do.
                 let answer = answer.await;
@@ -60,6 +79,14 @@ impl Access {
             // What the writer has taken is answered before it goes.
             None => Err(refused(StoreErrorKind::HandleClosed).into()),
         }
+    }
+
+    /// Whether this thread may do a job itself, if nobody else is at it.
+    fn is_for_caller(&self, job: &Job, bytes: usize) -> bool {
+        self.options.commit_thread == CommitThread::CallerIfIdle
+            && job.is_append()
+            && bytes <= Self::ON_CALLER_BYTES_MAX
+            && self.jobs.is_idle()
     }
 }
 

@@ -1,12 +1,12 @@
 //! One commit inside the writer's transaction: gather the facts, ask for the
 //! verdict, insert the rows.
 //!
-//! Called by the writer alone, on its thread. Nothing here is answered before the
+//! Called by the writer alone. Nothing here is answered before the
 //! transaction is on disk; that is the writer's business.
 
 use chrono::{DateTime, Utc};
 use hashlink::LruCache;
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::fault::{Failure, corrupt};
 use super::keys;
@@ -26,10 +26,26 @@ use crate::version::{ExpectedVersion, Version};
 /// The statements of an append, and the names that it has looked up.
 pub(super) struct Appender<'c> {
     conn: &'c Connection,
-    find_id: Statement<'c>,
-    insert: Statement<'c>,
-    types: LruCache<EventType, i64>,
+    find_id: CachedStatement<'c>,
+    insert: CachedStatement<'c>,
+    known: &'c mut KnownTypes,
+}
+
+/// The event types that were looked up, both ways.
+pub(super) struct KnownTypes {
+    numbers: LruCache<EventType, i64>,
     names: Names,
+}
+
+impl KnownTypes {
+    const KEPT_MAX: usize = 8_192;
+
+    pub(super) fn new() -> Self {
+        Self {
+            numbers: LruCache::new(Self::KEPT_MAX),
+            names: Names::new(),
+        }
+    }
 }
 
 /// What a commit is written with: the transaction, and the streams in it.
@@ -46,26 +62,23 @@ impl Desk<'_, '_> {
 }
 
 impl<'c> Appender<'c> {
-    const TYPES_KEPT_MAX: usize = 8_192;
-
-    pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(conn: &'c Connection, known: &'c mut KnownTypes) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
-            find_id: conn.prepare(&format!(
+            find_id: conn.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM annalist_events WHERE event_id = ?1 AND stream = ?2"
             ))?,
-            insert: conn.prepare(&format!(
+            insert: conn.prepare_cached(&format!(
                 "INSERT INTO annalist_events ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
             ))?,
-            types: LruCache::new(Self::TYPES_KEPT_MAX),
-            names: Names::new(),
+            known,
         })
     }
 
     /// Forgets numbers that were given in a transaction that is no more.
     pub(super) fn forget(&mut self) {
-        self.types.clear();
-        self.names = Names::new();
+        self.known.numbers.clear();
+        self.known.names = Names::new();
     }
 
     /// Writes one commit into the open transaction, or says why not.
@@ -197,6 +210,7 @@ impl<'c> Appender<'c> {
         };
         let (fields, checksum) = Fields::of(row)?;
         let event_type = self
+            .known
             .names
             .verified(self.conn, (&fields, checksum), stream)?;
         // Of a stripped event, id and type decide.
@@ -289,7 +303,7 @@ impl<'c> Appender<'c> {
     }
 
     fn type_number(&mut self, event_type: &EventType) -> Result<i64, Failure> {
-        if let Some(number) = self.types.get(event_type) {
+        if let Some(number) = self.known.numbers.get(event_type) {
             return Ok(*number);
         }
         let name = event_type.as_str();
@@ -300,7 +314,7 @@ impl<'c> Appender<'c> {
                 self.conn.prepare_cached(sql)?.insert([name])?
             }
         };
-        self.types.insert(event_type.clone(), number);
+        self.known.numbers.insert(event_type.clone(), number);
         Ok(number)
     }
 }

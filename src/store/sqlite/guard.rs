@@ -10,6 +10,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use crate::store::tx::Rights;
 
 /// Tells SQLite whose statements are compiled, and whether they are still wanted.
+#[derive(Clone)]
 pub(super) struct Guard {
     rights: Arc<Mutex<Rights>>,
     /// Held by whoever waits for the query that runs now.
@@ -59,7 +60,7 @@ impl Guard {
         answer
     }
 
-    /// One thread compiles all statements of a connection.
+    /// One thread at a time compiles the statements of a connection.
     pub(super) fn now(&self, rights: Rights) {
         *locked(&self.rights) = rights;
     }

@@ -31,9 +31,15 @@ use crate::version::Position;
 /// The hooks of a store, and the statements that they have used.
 pub(super) struct Hooks<'c> {
     conn: &'c Connection,
-    hooks: Vec<Arc<dyn CommitHook>>,
-    inline: Inline<'c>,
     code: UserCode<'c>,
+    hung: &'c mut Hung,
+}
+
+/// The hooks of a store, and what was seen of the tables that they may use.
+pub(super) struct Hung {
+    hooks: Vec<Arc<dyn CommitHook>>,
+    inline: Inline,
+    guard: Guard,
     busy_timeout: Duration,
     /// Whether code of the application's has run, or will.
     in_use: bool,
@@ -58,33 +64,54 @@ enum Call<'a> {
     Removal(&'a Removed),
 }
 
-impl<'c> Hooks<'c> {
+impl Hung {
     /// Sets every hook up, all of them or none.
     pub(super) fn new(
-        conn: &'c Connection,
+        conn: &Connection,
         guard: Guard,
         options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let mut new = Self {
-            conn,
             hooks: options.hooks.clone(),
-            inline: Inline::new(conn, options)?,
-            code: UserCode::new(conn, guard),
+            inline: Inline::new(options)?,
+            guard,
             busy_timeout: options.busy_timeout,
             in_use: !options.hooks.is_empty() || !options.inline.is_empty(),
             schema: -1,
             defers: false,
         };
-        if !new.hooks.is_empty() {
-            new.set_up(options.busy_timeout)?;
+        let mut hooks = Hooks::new(conn, &mut new);
+        if !hooks.hung.hooks.is_empty() {
+            hooks.set_up(options.busy_timeout)?;
         }
-        new.catch_up()?;
+        hooks.catch_up()?;
+        drop(hooks);
         Ok(new)
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.hooks.is_empty() && self.inline.is_empty()
+    }
+}
+
+impl<'c> Hooks<'c> {
+    pub(super) fn new(conn: &'c Connection, hung: &'c mut Hung) -> Self {
+        Self {
+            conn,
+            code: UserCode::new(conn, hung.guard.clone()),
+            hung,
+        }
     }
 
     /// Brings the inline projections to the end of the store.
     pub(super) fn catch_up(&mut self) -> Result<(), StoreError> {
-        let caught_up = self.inline.catch_up(&mut self.code, self.busy_timeout);
+        let Hung {
+            inline,
+            busy_timeout,
+            ..
+        } = &mut *self.hung;
+        let caught_up = inline.catch_up(self.conn, &mut self.code, *busy_timeout);
         // The writer waits for the lock by itself.
         let waiting = self.conn.busy_timeout(Duration::ZERO);
         caught_up?;
@@ -94,17 +121,17 @@ impl<'c> Hooks<'c> {
     /// Compares what the file records of inline projections with those of this writer, in
     /// a transaction that begins at `head`.
     pub(super) fn look_inline(&mut self, head: i64) -> Result<Recorded, StoreError> {
-        self.inline.look(head)
+        self.hung.inline.look(self.conn, head)
     }
 
     /// Writes down how far the inline projections have come.
     pub(super) fn seal(&mut self) -> rusqlite::Result<()> {
-        self.inline.seal()
+        self.hung.inline.seal(self.conn)
     }
 
     /// The transaction is no more.
     pub(super) fn forget(&mut self) {
-        self.inline.forget();
+        self.hung.inline.forget();
     }
 
     fn set_up(&mut self, timeout: Duration) -> Result<(), StoreError> {
@@ -145,7 +172,7 @@ impl<'c> Hooks<'c> {
 
     /// Looks at the schema as of the transaction that has just been opened.
     pub(super) fn look(&mut self) -> Result<Schema, StoreError> {
-        if !self.in_use {
+        if !self.hung.in_use {
             return Ok(Schema::Same);
         }
         let look = |sql: &str| {
@@ -154,29 +181,29 @@ impl<'c> Hooks<'c> {
         };
         let sql = |error| fault(error, "looking at the schema");
         let schema = look("PRAGMA schema_version").map_err(sql)?;
-        if self.schema == schema {
+        if self.hung.schema == schema {
             return Ok(Schema::Same);
         }
         let defers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
-        self.defers = look(defers).map_err(sql)? != 0;
-        self.schema = schema;
+        self.hung.defers = look(defers).map_err(sql)? != 0;
+        self.hung.schema = schema;
         self.code.forget();
         Ok(Schema::Changed)
     }
 
     /// Whether each commit must have a transaction to itself.
     pub(super) fn one_at_a_time(&self) -> bool {
-        self.defers
+        self.hung.defers
     }
 
     /// What is told of a transaction that could not commit for its foreign keys.
     pub(super) fn unresolved(&self) -> Option<AppendError> {
-        self.defers.then(|| self.left_open())
+        self.hung.defers.then(|| self.left_open())
     }
 
     fn left_open(&self) -> AppendError {
-        let names = self.hooks.iter().map(|hook| name(hook.as_ref()));
-        let names: Vec<_> = names.chain(self.inline.called()).collect();
+        let names = self.hung.hooks.iter().map(|hook| name(hook.as_ref()));
+        let names: Vec<_> = names.chain(self.hung.inline.called()).collect();
         AppendError::Hook {
             hook: names.join(" or "),
             source: HookError::UnresolvedForeignKey,
@@ -190,8 +217,8 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         request: &CommitRequest,
     ) -> Result<Receipt, Failure> {
-        self.inline.refuse_missing()?;
-        if self.is_empty() {
+        self.hung.inline.refuse_missing()?;
+        if self.hung.is_empty() {
             return appender.apply(&mut desk, request);
         }
         self.undoable(desk, appender, |hooks, desk, appender| {
@@ -200,7 +227,8 @@ impl<'c> Hooks<'c> {
                 let recorded_at = desk.transaction.recorded_at();
                 let events = recorded(request, &receipt, last, recorded_at)?;
                 hooks.call(Call::Events(&events))?;
-                hooks.inline.on_events(&events, &mut hooks.code)?;
+                let Hooks { conn, code, hung } = hooks;
+                hung.inline.on_events(conn, &events, code)?;
             }
             Ok(receipt)
         })
@@ -213,15 +241,16 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         request: &RemovalRequest,
     ) -> Result<Removed, Failure> {
-        self.inline.refuse_missing()?;
-        if self.is_empty() {
+        self.hung.inline.refuse_missing()?;
+        if self.hung.is_empty() {
             return remove(self.conn, &mut desk, request);
         }
         self.undoable(desk, appender, |hooks, desk, _| {
             let removed = remove(hooks.conn, desk, request)?;
             if removed.changed {
                 hooks.call(Call::Removal(&removed))?;
-                hooks.inline.on_removal(&removed, &mut hooks.code)?;
+                let Hooks { conn, code, hung } = hooks;
+                hung.inline.on_removal(conn, &removed, code)?;
             }
             Ok(removed)
         })
@@ -234,8 +263,8 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         work: &dyn Work,
     ) -> Result<Done, Failure> {
-        if !self.in_use {
-            self.in_use = true;
+        if !self.hung.in_use {
+            self.hung.in_use = true;
             self.look()?;
         }
         self.undoable(desk, appender, |hooks, _, _| {
@@ -252,12 +281,12 @@ impl<'c> Hooks<'c> {
         appender: &mut Appender<'c>,
         write: impl FnOnce(&mut Self, &mut Desk<'d, 'c>, &mut Appender<'c>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let (mark, inline) = (desk.transaction.mark(), self.inline.mark());
+        let (mark, inline) = (desk.transaction.mark(), self.hung.inline.mark());
         self.run("SAVEPOINT annalist_commit")?;
         let written = write(self, &mut desk, appender);
         if let Err(Failure::Refused(AppendError::Hook { .. })) = written {
             desk.transaction.back_to(mark);
-            self.inline.back_to(inline);
+            self.hung.inline.back_to(inline);
             desk.streams.forget();
             appender.forget();
         }
@@ -268,10 +297,6 @@ impl<'c> Hooks<'c> {
                 Err(error.into())
             }
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.hooks.is_empty() && self.inline.is_empty()
     }
 
     fn settle<T>(&self, written: &Result<T, Failure>) -> rusqlite::Result<()> {
@@ -293,7 +318,7 @@ impl<'c> Hooks<'c> {
 
     /// Calls every hook, until one fails.
     fn call(&mut self, call: Call<'_>) -> Result<(), Failure> {
-        for hook in self.hooks.clone() {
+        for hook in self.hung.hooks.clone() {
             self.call_one(hook.as_ref(), call)?;
         }
         Ok(())

@@ -6,6 +6,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -21,6 +22,7 @@ pub(super) struct Inlet<T> {
     room: Arc<Semaphore>,
     room_max: u32,
     closed: watch::Sender<bool>,
+    rests: Arc<AtomicBool>,
     /// Its other end is let go with the outlet.
     gone: watch::Receiver<()>,
 }
@@ -30,6 +32,10 @@ pub(super) struct Outlet<T> {
     queue: mpsc::Receiver<(T, u32)>,
     room: Arc<Semaphore>,
     closed: watch::Receiver<bool>,
+    /// Whether the thread sleeps, and was woken for one item at most the last time.
+    rests: Arc<AtomicBool>,
+    /// Items received since the thread slept.
+    received: usize,
     _here: watch::Sender<()>,
 }
 
@@ -42,17 +48,21 @@ pub(super) fn queue<T>(places: usize, bytes: usize) -> (Inlet<T>, Outlet<T>) {
     let room = Arc::new(Semaphore::new(room_max as usize));
     let (closing, closed) = watch::channel(false);
     let (here, gone) = watch::channel(());
+    let rests = Arc::new(AtomicBool::new(false));
     let inlet = Inlet {
         queue: sender,
         room: Arc::clone(&room),
         room_max,
         closed: closing,
+        rests: Arc::clone(&rests),
         gone,
     };
     let outlet = Outlet {
         queue: receiver,
         room,
         closed,
+        rests,
+        received: 0,
         _here: here,
     };
     (inlet, outlet)
@@ -102,6 +112,15 @@ impl<T> Inlet<T> {
             }
             Err(_) => Err(SendError(item)),
         }
+    }
+
+    /// Whether it is open, nothing is in it, nothing that was is being worked on, and items
+    /// come one at a time: those that come in crowds are better received together. For one
+    /// thread at the other end.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_empty = self.queue.capacity() == self.queue.max_capacity();
+        // In this order: what is taken out of the queue is seen there or here.
+        is_empty && self.rests.load(Ordering::SeqCst) && !*self.closed.borrow()
     }
 
     fn kib(&self, bytes: usize) -> u32 {
@@ -168,17 +187,30 @@ impl<T> Outlet<T> {
         if let Some(item) = self.try_recv() {
             return Some(item);
         }
-        let Self { queue, closed, .. } = &mut *self;
+        let Self {
+            queue,
+            closed,
+            rests,
+            received,
+            ..
+        } = &mut *self;
         let item = block_on(async {
             let mut is_closed = pin!(closed.wait_for(|closed| *closed));
             let mut item = pin!(queue.recv());
-            poll_fn(|cx| match item.as_mut().poll(cx) {
-                Poll::Ready(item) => Poll::Ready(item),
-                // An error: the other end is gone, and the queue tells that itself.
-                Poll::Pending => is_closed.as_mut().poll(cx).map(|_| None),
+            poll_fn(|cx| {
+                rests.store(false, Ordering::SeqCst);
+                match item.as_mut().poll(cx) {
+                    Poll::Ready(item) => Poll::Ready(item),
+                    Poll::Pending => {
+                        rests.store(*received <= 1, Ordering::SeqCst);
+                        // An error: the other end is gone, and the queue tells that itself.
+                        is_closed.as_mut().poll(cx).map(|_| None)
+                    }
+                }
             })
             .await
         });
+        self.received = 0;
         match item {
             Some(item) => Some(self.take(item)),
             None => {
@@ -195,7 +227,8 @@ impl<T> Outlet<T> {
     }
 
     /// Gives back the room that an item took up.
-    fn take(&self, (item, kib): (T, u32)) -> T {
+    fn take(&mut self, (item, kib): (T, u32)) -> T {
+        self.received += 1;
         self.room.add_permits(kib as usize);
         item
     }

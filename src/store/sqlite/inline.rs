@@ -28,8 +28,7 @@ use crate::store::tx::{Ask, Rights, Tx};
 use crate::version::{Position, Version};
 
 /// The read models of a store that its writer fills.
-pub(super) struct Inline<'c> {
-    conn: &'c Connection,
+pub(super) struct Inline {
     models: Vec<Model>,
     /// Whether hooks have run before them.
     after_hooks: bool,
@@ -57,8 +56,8 @@ pub(super) enum Recorded {
     Behind,
 }
 
-impl<'c> Inline<'c> {
-    pub(super) fn new(conn: &'c Connection, options: &SqliteOptions) -> Result<Self, StoreError> {
+impl Inline {
+    pub(super) fn new(options: &SqliteOptions) -> Result<Self, StoreError> {
         let model = |code: &Derivation| {
             let tables = code
                 .tables(1)
@@ -78,7 +77,6 @@ impl<'c> Inline<'c> {
             }
         }
         Ok(Self {
-            conn,
             models: options
                 .inline
                 .iter()
@@ -97,10 +95,10 @@ impl<'c> Inline<'c> {
 
     /// Compares what the file records with what is filled here. Asked in a transaction,
     /// after others may have written.
-    pub(super) fn look(&mut self, head: i64) -> Result<Recorded, StoreError> {
+    pub(super) fn look(&mut self, conn: &Connection, head: i64) -> Result<Recorded, StoreError> {
         let (mut found, mut behind) = (0, false);
         self.missing = None;
-        for build in recorded(self.conn)?.iter().filter(|build| build.inline) {
+        for build in recorded(conn)?.iter().filter(|build| build.inline) {
             let mine = self
                 .models
                 .iter()
@@ -144,11 +142,12 @@ impl<'c> Inline<'c> {
     /// Applies the events of a commit that stands in the open transaction.
     pub(super) fn on_events(
         &mut self,
+        conn: &Connection,
         events: &[RecordedEvent],
-        code: &mut UserCode<'c>,
+        code: &mut UserCode<'_>,
     ) -> Result<(), Failure> {
         for (index, model) in self.models.iter().enumerate() {
-            self.settle(index)?;
+            self.settle(conn, index)?;
             let wanted = events.iter().filter(|event| model.code.wants_event(event));
             let steps: Vec<_> = wanted.map(Step::Apply).collect();
             if !steps.is_empty() {
@@ -165,18 +164,19 @@ impl<'c> Inline<'c> {
     /// Forgets a stream of which a removal in the open transaction has left less.
     pub(super) fn on_removal(
         &mut self,
+        conn: &Connection,
         removed: &Removed,
-        code: &mut UserCode<'c>,
+        code: &mut UserCode<'_>,
     ) -> Result<(), Failure> {
         let Some(position) = removed.position else {
             return Ok(());
         };
         for (index, model) in self.models.iter().enumerate() {
-            self.settle(index)?;
+            self.settle(conn, index)?;
             if model.code.wants_stream(&removed.stream) {
                 let stream = (position, &removed.stream);
                 let at = At::default();
-                let forgotten = model.forget(self.conn, &mut self.names, stream, (&at, code));
+                let forgotten = model.forget(conn, &mut self.names, stream, (&at, code));
                 forgotten.map_err(|failed| failed.of(model.code.name.to_string()))?;
             }
         }
@@ -187,18 +187,18 @@ impl<'c> Inline<'c> {
     /// Has virtual tables write what they have kept back. They do that when a savepoint is
     /// begun, which some statements do by themselves: in the next one's name it would be
     /// refused.
-    fn settle(&self, index: usize) -> rusqlite::Result<()> {
+    fn settle(&self, conn: &Connection, index: usize) -> rusqlite::Result<()> {
         if index == 0 && !self.after_hooks {
             return Ok(());
         }
         for sql in ["SAVEPOINT annalist_next", "RELEASE annalist_next"] {
-            self.conn.prepare_cached(sql)?.execute([])?;
+            conn.prepare_cached(sql)?.execute([])?;
         }
         Ok(())
     }
 
     /// Writes down how far all of them have come: to where the transaction ends.
-    pub(super) fn seal(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn seal(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let Some((position, event)) = self.last.take() else {
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl<'c> Inline<'c> {
         {
             build.checkpoint = Checkpoint::new(build.checkpoint.store, position, event);
             let id = event.map(|id| *id.as_uuid().as_bytes());
-            let mut seal = self.conn.prepare_cached(sql)?;
+            let mut seal = conn.prepare_cached(sql)?;
             let (at, sum) = (stored(position.get()), build.checksum());
             seal.execute(params![build.name, build.build, at, id, sum])?;
         }

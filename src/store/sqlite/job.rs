@@ -142,6 +142,11 @@ impl Job {
         }
     }
 
+    /// Whether it is over when its events are written.
+    pub(super) const fn is_append(&self) -> bool {
+        matches!(self, Self::Commit(_) | Self::Chain(_))
+    }
+
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_abandoned(&self) -> bool {
         match self {

@@ -11,7 +11,9 @@
 //! | `inlet` | the queue in front of a thread |
 //! | `backend` | the contract, answered by the threads behind it |
 //! | `access` | the writer and the readers, as callers reach them |
-//! | `writer` | the thread that writes: a queue, group commit, answers after the commit |
+//! | `pen` | what whoever writes must hold: the writer's thread, or a caller |
+//! | `writer` | one turn at writing: group commit, answers after the commit |
+//! | `known` | what is known of the file from one turn to the next |
 //! | `bell` | tells the followers, also those in other processes |
 //! | `job` | what it is asked, and who waits for the answer |
 //! | `head` | how far the store has come |
@@ -103,9 +105,9 @@ use self::guard::Guard;
 use self::inlet::{Gone, Here, Outlet, here, queue};
 use self::job::Job;
 use self::listen::Listeners;
+use self::pen::{Pen, Stand};
 use self::pool::Pool;
 use self::reader::Reader;
-use self::writer::Writer;
 use crate::store::backend::StoreIdentity;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::version::Position;
@@ -129,12 +131,14 @@ mod inlet;
 mod inline;
 mod job;
 mod keys;
+mod known;
 mod leases;
 mod listen;
 mod lock;
 mod migrate;
 mod names;
 mod options;
+mod pen;
 mod pool;
 mod positions;
 mod reader;
@@ -153,7 +157,7 @@ mod walk;
 mod writer;
 
 pub use database::DatabaseOptions;
-pub use options::{Durability, SqliteOptions};
+pub use options::{CommitThread, Durability, SqliteOptions};
 
 /// The store in a SQLite file.
 pub(super) struct SqliteStore {
@@ -178,9 +182,11 @@ impl SqliteStore {
         let (ending, ended) = watch::channel(false);
         let (here, guests_gone) = here();
         let guests = Arc::downgrade(&here);
+        let stand = Arc::new(Stand::default());
         let writer = Opening {
             path: schema::plain_path(path)?,
             options: options.clone(),
+            stand: Arc::clone(&stand),
             heads: watch::Sender::default(),
             listener: Listener::default(),
         };
@@ -200,6 +206,7 @@ impl SqliteStore {
             path,
             options,
             jobs,
+            stand,
             readers,
         };
         Ok(Self {
@@ -220,6 +227,7 @@ type Opened = (Pool, Reader, StoreIdentity);
 struct Opening {
     path: PathBuf,
     options: SqliteOptions,
+    stand: Arc<Stand>,
     /// Told the head after each commit.
     heads: watch::Sender<Position>,
     /// Who tells it to many.
@@ -237,38 +245,34 @@ impl Opening {
             Ok(opened) => opened,
             Err(error) => return drop(opened.send(Err(error))),
         };
-        let started = self.start(&conn, guard);
-        match started.and_then(|started| Ok((started, identity::read(&conn)?))) {
-            Ok(((writer, (readers, readers_ended), glancing), identity)) => {
+        match self.start(conn, guard) {
+            Ok((pen, opening, readers_ended)) => {
                 // If the caller of open is gone, so is the queue's other end.
-                let _ = opened.send(Ok((readers, glancing, identity)));
-                writer.run(queue);
+                let _ = opened.send(Ok(opening));
+                let pen = self.stand.serve(pen, queue);
                 readers_ended.wait();
                 drop(here);
                 guests_gone.wait();
+                if let Some(pen) = pen {
+                    pen.close();
+                }
             }
             Err(error) => drop(opened.send(Err(error))),
         }
-        // The last connection that may write moves the log into the file and removes
-        // it. If that fails, the log stays, and is read at the next opening.
-        let _ = conn.close();
     }
 
-    fn start<'c>(
-        &self,
-        conn: &'c Connection,
-        guard: Guard,
-    ) -> Result<(Writer<'c>, (Pool, Gone), Reader), StoreError> {
+    fn start(&self, conn: Connection, guard: Guard) -> Result<(Pen, Opened, Gone), StoreError> {
         let news = News::of(&self.path, self.heads.clone(), self.listener.clone());
-        let writer = Writer::new(conn, guard, &self.options, news)?;
+        let pen = Pen::new(conn, guard, &self.options, news)?;
         let reader = |conn| Reader::new(conn).map_err(|error| fault(error, "setting up a reader"));
         let readers = (0..self.options.readers.max(1))
             .map(|_| reader(schema::open_reader(&self.path, &self.options)?))
             .collect::<Result<_, _>>()?;
         let glancing = reader(schema::open_for_glances(&self.path, &self.options)?)?;
         let started = Pool::start(readers);
-        let pool = started.map_err(|error| no_thread(error, &self.path))?;
-        Ok((writer, pool, glancing))
+        let (pool, ended) = started.map_err(|error| no_thread(error, &self.path))?;
+        let identity = identity::read(pen.conn())?;
+        Ok((pen, (pool, glancing, identity), ended))
     }
 }
 

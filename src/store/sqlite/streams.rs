@@ -33,17 +33,16 @@ pub(super) enum Events {
 /// The streams written last.
 pub(super) struct Streams<'c> {
     conn: &'c Connection,
-    /// Reading a version from the index costs 3 to 9 % of an append, keeping a row per
-    /// stream 20 to 50 %.
-    kept: LruCache<StreamId, KnownStream>,
+    kept: &'c mut KnownStreams,
 }
 
+/// Reading a version from the index costs 3 to 9 % of an append, keeping a row per
+/// stream 20 to 50 %.
+pub(super) type KnownStreams = LruCache<StreamId, KnownStream>;
+
 impl<'c> Streams<'c> {
-    pub(super) fn new(conn: &'c Connection, kept_max: usize) -> Self {
-        Self {
-            conn,
-            kept: LruCache::new(kept_max.max(1)),
-        }
+    pub(super) const fn new(conn: &'c Connection, kept: &'c mut KnownStreams) -> Self {
+        Self { conn, kept }
     }
 
     /// What the file holds of a stream; none if it has no row.

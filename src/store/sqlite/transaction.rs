@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{CachedStatement, Connection};
 
 use super::fault::{Failure, corrupt, fault};
 use super::head::{self, Edge, Head};
@@ -13,15 +13,21 @@ use crate::version::Position;
 /// The write lock, and the row of `annalist_head` while it is held.
 pub(super) struct Transaction<'c> {
     conn: &'c Connection,
-    busy_timeout: Duration,
-    begin: Statement<'c>,
-    data_version: Statement<'c>,
-    move_head: Statement<'c>,
-    commit: Statement<'c>,
+    begin: CachedStatement<'c>,
+    data_version: CachedStatement<'c>,
+    move_head: CachedStatement<'c>,
+    commit: CachedStatement<'c>,
     /// As of the open transaction; written back when it commits.
-    head: Head,
+    head: &'c mut Head,
     /// Whether the open transaction has moved the head.
     moved: bool,
+    seen: &'c mut Option<i64>,
+}
+
+/// Where the store stood at the end of the last transaction.
+#[derive(Default)]
+pub(super) struct Standing {
+    head: Head,
     /// SQLite's counter of what other connections committed. As long as it stands
     /// still, what the writer keeps is what the file holds. None: nothing is known.
     seen: Option<i64>,
@@ -44,26 +50,26 @@ pub(super) enum Kept {
 }
 
 impl<'c> Transaction<'c> {
-    pub(super) fn new(conn: &'c Connection, busy_timeout: Duration) -> rusqlite::Result<Self> {
-        conn.busy_timeout(Duration::ZERO)?;
+    /// The connection itself waits for no lock.
+    pub(super) fn new(conn: &'c Connection, standing: &'c mut Standing) -> rusqlite::Result<Self> {
+        let Standing { head, seen } = standing;
         Ok(Self {
             conn,
-            busy_timeout,
-            begin: conn.prepare("BEGIN IMMEDIATE")?,
-            data_version: conn.prepare("PRAGMA data_version")?,
-            move_head: conn.prepare(head::WRITE)?,
-            commit: conn.prepare("COMMIT")?,
-            head: Head::default(),
+            begin: conn.prepare_cached("BEGIN IMMEDIATE")?,
+            data_version: conn.prepare_cached("PRAGMA data_version")?,
+            move_head: conn.prepare_cached(head::WRITE)?,
+            commit: conn.prepare_cached("COMMIT")?,
+            head,
             moved: false,
-            seen: None,
+            seen,
         })
     }
 
-    /// Takes the write lock, and tells whether another connection has changed streams.
+    /// Takes the write lock, waiting for it so long at most, and tells whether another connection has changed streams.
     /// On an error the lock is not held.
-    pub(super) fn begin(&mut self) -> Result<Kept, StoreError> {
+    pub(super) fn begin(&mut self, busy_timeout: Duration) -> Result<Kept, StoreError> {
         let sql = |error| fault(error, "taking the write lock");
-        patiently(self.busy_timeout, || self.begin.execute([])).map_err(sql)?;
+        patiently(busy_timeout, || self.begin.execute([])).map_err(sql)?;
         self.look().inspect_err(|_| {
             // The error that is told is the first one.
             let _ = self.roll_back();
@@ -73,17 +79,17 @@ impl<'c> Transaction<'c> {
     fn look(&mut self) -> Result<Kept, StoreError> {
         let seen = self.data_version.query_row([], |row| row.get(0));
         let seen = seen.map_err(|error| fault(error, "taking the write lock"))?;
-        if self.seen == Some(seen) {
+        if *self.seen == Some(seen) {
             return Ok(Kept::Holds);
         }
         let head = Head::read(self.conn)?;
         // Someone may have committed what concerns no stream, such as a read model.
-        let kept = match self.seen.is_some() && self.head == head {
+        let kept = match self.seen.is_some() && *self.head == head {
             true => Kept::HoldsStill,
             false => Kept::Stale,
         };
-        self.head = head;
-        self.seen = Some(seen);
+        *self.head = head;
+        *self.seen = Some(seen);
         Ok(kept)
     }
 
@@ -112,7 +118,7 @@ impl<'c> Transaction<'c> {
     /// Drops what the open transaction holds, if one is open.
     pub(super) fn roll_back(&mut self) -> rusqlite::Result<()> {
         self.moved = false;
-        self.seen = None;
+        *self.seen = None;
         match self.conn.is_autocommit() {
             true => Ok(()),
             false => self.conn.execute_batch("ROLLBACK"),
@@ -139,17 +145,15 @@ impl<'c> Transaction<'c> {
     /// How far the store has come now, to come [back to](Self::back_to).
     pub(super) fn mark(&self) -> Mark {
         Mark {
-            head: self.head,
+            head: *self.head,
             moved: self.moved,
         }
     }
 
     /// Forgets what was written since a mark; the caller has undone it.
     pub(super) fn back_to(&mut self, mark: Mark) {
-        Mark {
-            head: self.head,
-            moved: self.moved,
-        } = mark;
+        *self.head = mark.head;
+        self.moved = mark.moved;
     }
 
     /// The largest position so far.
@@ -171,7 +175,7 @@ impl<'c> Transaction<'c> {
 
     /// How far the store has come in this transaction.
     pub(super) fn head(&self) -> &Head {
-        &self.head
+        self.head
     }
 
     /// Takes note of where a stream ends now.

@@ -1,9 +1,10 @@
-//! The one thread that writes: group commit.
+//! Writing: group commit, by whoever holds the pen.
 //!
-//! Callers put commits into a bounded queue. The thread takes the first, begins a
-//! transaction, takes what else is waiting, commits once, and only then answers
-//! everyone. It never waits for a batch to fill: batches fill while the one before
-//! is being flushed, and that is where the speed is.
+//! That is the one thread that writes, or now and then a caller with one commit. Callers
+//! put commits into a bounded queue. The thread takes the first, begins a transaction,
+//! takes what else is waiting, commits once, and only then answers everyone. It never
+//! waits for a batch to fill: batches fill while the one before is being flushed, and
+//! that is where the speed is.
 //!
 //! A refused commit fails alone, since it is decided before it writes. If SQLite
 //! itself fails, the batch is rolled back and its commits run one by one, so that
@@ -18,11 +19,11 @@ use rusqlite::{Connection, ErrorCode};
 use super::append::{Appender, Desk};
 use super::bell::News;
 use super::fault::{Failure, at_commit, at_rollback, fault};
-use super::guard::Guard;
 use super::hooks::{Hooks, Schema};
 use super::inlet::Outlet;
 use super::inline::Recorded;
 use super::job::{Asked, Job, ended_early};
+use super::known::Known;
 use super::leases;
 use super::names::Names;
 use super::options::SqliteOptions;
@@ -34,67 +35,82 @@ use crate::metrics::writer as metrics;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::removal::Compacted;
 
-/// The state of the thread that writes.
+/// One turn at writing: what is known of the file, and the statements to write with.
 pub(super) struct Writer<'c> {
     conn: &'c Connection,
     transaction: Transaction<'c>,
     streams: Streams<'c>,
     appender: Appender<'c>,
     hooks: Hooks<'c>,
-    names: Names,
-    news: News,
+    names: &'c mut Names,
+    news: &'c mut News,
+    busy_timeout: Duration,
+    disk_full_pause: Duration,
     batch_commits_max: usize,
     batch_bytes_max: usize,
     /// Compactions that were asked for; they run between batches.
     compactions: VecDeque<Asked<(), Compacted>>,
-    /// A COMMIT failed and may come back after a crash: nothing more is written.
-    fenced: bool,
+    fenced: &'c mut bool,
 }
 
+/// Waits for what comes next, or looks whether it is there.
+pub(super) type Next = fn(&mut Outlet<Job>) -> Option<Job>;
+
 impl<'c> Writer<'c> {
-    /// How long the thread rests after the disk was full, so that it does not spin.
+    /// How long the writer's thread rests after the disk was full, so that it does not spin.
     const DISK_FULL_PAUSE: Duration = Duration::from_millis(20);
 
     pub(super) fn new(
         conn: &'c Connection,
-        guard: Guard,
+        known: &'c mut Known,
         options: &SqliteOptions,
-        news: News,
-    ) -> Result<Self, StoreError> {
-        let hooks = Hooks::new(conn, guard, options)?;
-        Self::with_hooks(conn, options, hooks, news)
-            .map_err(|error| fault(error, "preparing the writer"))
-    }
-
-    fn with_hooks(
-        conn: &'c Connection,
-        options: &SqliteOptions,
-        hooks: Hooks<'c>,
-        news: News,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
-            transaction: Transaction::new(conn, options.busy_timeout)?,
-            streams: Streams::new(conn, options.streams_cached_max),
-            appender: Appender::new(conn)?,
-            hooks,
-            names: Names::new(),
-            news,
+            transaction: Transaction::new(conn, &mut known.standing)?,
+            streams: Streams::new(conn, &mut known.streams),
+            appender: Appender::new(conn, &mut known.types)?,
+            hooks: Hooks::new(conn, &mut known.hung),
+            names: &mut known.names,
+            news: &mut known.news,
+            busy_timeout: options.busy_timeout,
+            disk_full_pause: Self::DISK_FULL_PAUSE,
             batch_commits_max: options.batch_commits_max.max(1),
             batch_bytes_max: options.batch_bytes_max,
             compactions: VecDeque::new(),
-            fenced: false,
+            fenced: &mut known.fenced,
         })
     }
 
-    /// Writes what comes until the queue is closed and empty.
-    pub(super) fn run(mut self, mut queue: Outlet<Job>) {
-        while let Some(job) = queue.recv() {
-            self.take_up(job, &mut queue);
+    /// Does this job, and what comes `next` until there is none.
+    pub(super) fn run(&mut self, first: Job, queue: &mut Outlet<Job>, next: Next) {
+        let mut coming = Some(first);
+        while let Some(job) = coming {
+            self.take_up(job, queue);
             while let Some(asked) = self.compactions.pop_front() {
-                self.compact(asked, &mut queue);
+                self.compact(asked, queue);
             }
+            coming = next(queue);
         }
+    }
+
+    /// Does this job alone, if it need not wait for the write lock; else it comes back. On
+    /// the thread of a caller, which has other things to do than to rest.
+    pub(super) fn write_at_once(&mut self, job: Job) -> Option<Job> {
+        self.disk_full_pause = Duration::ZERO;
+        if *self.fenced {
+            job.refuse(fenced());
+            return None;
+        }
+        match self.begin(Duration::ZERO) {
+            Ok(()) => {
+                metrics::waiting(0);
+                self.alone(job);
+            }
+            Err(error) if error.kind() == StoreErrorKind::Busy => return Some(job),
+            Err(error) => job.refuse(error),
+        }
+        None
     }
 
     fn take_up(&mut self, job: Job, queue: &mut Outlet<Job>) {
@@ -116,13 +132,13 @@ impl<'c> Writer<'c> {
     }
 
     fn batch(&mut self, first: Job, queue: &mut Outlet<Job>) {
-        if self.fenced {
+        if *self.fenced {
             return first.refuse(fenced());
         }
         // They wait for the write lock as long as the first one does.
         let waiting = queue.len();
         metrics::waiting(waiting);
-        if let Err(error) = self.begin() {
+        if let Err(error) = self.begin(self.busy_timeout) {
             return self.refuse_waiting(first, waiting, queue, &error);
         }
         let alone = self.hooks.one_at_a_time();
@@ -143,9 +159,9 @@ impl<'c> Writer<'c> {
         self.commit(batch);
     }
 
-    fn begin(&mut self) -> Result<(), StoreError> {
+    fn begin(&mut self, busy_timeout: Duration) -> Result<(), StoreError> {
         loop {
-            let kept = self.transaction.begin()?;
+            let kept = self.transaction.begin(busy_timeout)?;
             if kept == Kept::Stale {
                 self.streams.forget();
             }
@@ -249,7 +265,7 @@ impl<'c> Writer<'c> {
         self.streams.forget();
         self.appender.forget();
         self.hooks.forget();
-        self.names = Names::new();
+        *self.names = Names::new();
         self.transaction.roll_back()
     }
 
@@ -291,9 +307,9 @@ impl<'c> Writer<'c> {
         }
         let mut batch = batch.into_iter();
         while let Some(job) = batch.next() {
-            if self.fenced {
+            if *self.fenced {
                 job.refuse(fenced());
-            } else if let Err(error) = self.begin() {
+            } else if let Err(error) = self.begin(self.busy_timeout) {
                 // The rest would wait as long again, one after the other.
                 job.refuse(error.again());
                 return refuse_all(batch, &error);
@@ -325,7 +341,7 @@ impl<'c> Writer<'c> {
     /// Whether the batch will be there after a crash cannot be told: say so, and
     /// write no more, since a later commit could make it durable or overwrite it.
     fn fence(&mut self, batch: Vec<Job>, error: &StoreError) {
-        self.fenced = true;
+        *self.fenced = true;
         let _ = self.roll_back();
         refuse_all(batch, error);
     }
@@ -373,17 +389,16 @@ impl<'c> Writer<'c> {
     }
 
     fn strip_some(&mut self, asked: &Asked<(), Compacted>) -> Result<Stripped, StoreError> {
-        if self.fenced {
+        if *self.fenced {
             return Err(fenced());
         }
-        self.begin()?;
+        self.begin(self.busy_timeout)?;
         let mut desk = Desk {
             transaction: &mut self.transaction,
             streams: &mut self.streams,
             now: asked.now,
         };
-        let stripped =
-            strip(self.conn, &mut desk, &mut self.names).map_err(Failure::into_store_error);
+        let stripped = strip(self.conn, &mut desk, self.names).map_err(Failure::into_store_error);
         let sealed = stripped.and_then(|stripped| {
             let sealed = self.transaction.seal();
             sealed
@@ -401,13 +416,13 @@ impl<'c> Writer<'c> {
         };
         stripped.inspect_err(|error| {
             let rolled_back = self.roll_back();
-            self.fenced |= error.kind() == StoreErrorKind::Unknown || rolled_back.is_err();
+            *self.fenced |= error.kind() == StoreErrorKind::Unknown || rolled_back.is_err();
         })
     }
 
     fn rest_if_full(&self, error: &StoreError) {
         if error.kind() == StoreErrorKind::DiskFull {
-            thread::sleep(Self::DISK_FULL_PAUSE);
+            thread::sleep(self.disk_full_pause);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use annalist::store::sqlite::SqliteOptions;
+use annalist::store::sqlite::{CommitThread, SqliteOptions};
 use annalist::{ExpectedVersion, Store, StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -126,6 +126,7 @@ impl Run {
         let mut options = SqliteOptions::default();
         options.readers = 1;
         options.checkpoint_pages = *dice.pick(&[5, 20, 60]);
+        options.commit_thread = *dice.pick(&[CommitThread::Writer, CommitThread::CallerIfIdle]);
         options.writer_cache_bytes = 64 * 1024;
         let at = folder();
         let recording = Recording::start(at.path());

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use annalist::Store;
-use annalist::store::sqlite::{Durability, SqliteOptions};
+use annalist::store::sqlite::{CommitThread, Durability, SqliteOptions};
 
 use crate::check::{Flaw, Found, check};
 use crate::dice::Dice;
@@ -140,6 +140,7 @@ impl Rig {
         options.checkpoint_pages = *dice.pick(&[1, 5, 20, 60, 4_000]);
         // Small caches spill to the log before the commit.
         options.writer_cache_bytes = *dice.pick(&[64 * 1024, 64 * 1024 * 1024]);
+        options.commit_thread = *dice.pick(&[CommitThread::Writer, CommitThread::CallerIfIdle]);
         let at = folder();
         let recording = runtime().block_on(drive::run(&plan, at.path(), &options));
         let tally = self.look_at(&plan, &recording.log(), &mut dice);

@@ -43,7 +43,7 @@ enum Start {
     Anew,
 }
 
-impl<'c> Inline<'c> {
+impl Inline {
     /// Events that are applied in one transaction while one catches up.
     const PAGE: PageBounds = PageBounds {
         events_max: 2_048,
@@ -54,16 +54,17 @@ impl<'c> Inline<'c> {
     /// Brings every one of them to the end of the store, each in transactions of its own.
     pub(in crate::store::sqlite) fn catch_up(
         &mut self,
-        code: &mut UserCode<'c>,
+        conn: &Connection,
+        code: &mut UserCode<'_>,
         busy_timeout: Duration,
     ) -> Result<(), StoreError> {
         let doing = |error| fault(error, "catching up with inline projections");
-        let store = store_id(self.conn).map_err(doing)?;
+        let store = store_id(conn).map_err(doing)?;
         for index in 0..self.models.len() {
             let (mut verified, mut start) = (false, Start::WhereItWas);
             loop {
-                let transaction = write_lock(self.conn, busy_timeout).map_err(doing)?;
-                let left = self.step(index, code, (store, start), &mut verified)?;
+                let transaction = write_lock(conn, busy_timeout).map_err(doing)?;
+                let left = self.step((index, conn), code, (store, start), &mut verified)?;
                 start = Start::WhereItWas;
                 match left {
                     Left::Everything => {
@@ -85,17 +86,12 @@ impl<'c> Inline<'c> {
     /// Applies the next page to one of them.
     fn step(
         &mut self,
-        index: usize,
-        code: &mut UserCode<'c>,
+        (index, conn): (usize, &Connection),
+        code: &mut UserCode<'_>,
         (store, start): (Uuid, Start),
         verified: &mut bool,
     ) -> Result<Left, StoreError> {
-        let Self {
-            conn,
-            names,
-            models,
-            ..
-        } = self;
+        let Self { names, models, .. } = self;
         let Some(model) = models.get_mut(index) else {
             return Ok(Left::Nothing);
         };
