@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use annalist::store::sqlite::{CommitThread, SqliteOptions};
 use annalist::{AppendError, ExpectedVersion, NewEvent, Payload, Store, StreamId, Version};
 
 use crate::bank::payload;
@@ -23,7 +24,7 @@ fn against_naive(bench: &Bench, callers: usize) -> f64 {
     ours.rate() / bench.run(naive(bench, callers)).rate()
 }
 
-pub(crate) const MEASURES: [Measure; 8] = [
+pub(crate) const MEASURES: [Measure; 9] = [
     faster("append_4", 2.5, |bench| against_naive(bench, 4)),
     faster("append_16", 8.0, |bench| against_naive(bench, 16)),
     faster("append_64", 17.0, |bench| against_naive(bench, 64)),
@@ -50,6 +51,18 @@ pub(crate) const MEASURES: [Measure; 8] = [
         },
     },
     Measure {
+        name: "append_1_p50_on_caller",
+        target: 1.3,
+        better: Better::Less,
+        settings: "the same, committed on the thread of the caller",
+        round: |bench| {
+            let mut options = SqliteOptions::default();
+            options.commit_thread = CommitThread::CallerIfIdle;
+            let ours = bench.run(appends_with(bench, options, 1, 0)).at(0.5);
+            ours / bare(bench).at(0.5)
+        },
+    },
+    Measure {
         name: "append_conflicts",
         target: 0.95,
         better: Better::More,
@@ -63,8 +76,17 @@ pub(crate) const MEASURES: [Measure; 8] = [
 
 /// Appends by so many callers; one of so many is tried at an older version.
 async fn appends(bench: &Bench, callers: usize, stale_each: usize) -> Done {
+    appends_with(bench, SqliteOptions::default(), callers, stale_each).await
+}
+
+async fn appends_with(
+    bench: &Bench,
+    options: SqliteOptions,
+    callers: usize,
+    stale_each: usize,
+) -> Done {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(folder.path().join("bench.db")).await;
+    let store = Store::open_with(folder.path().join("bench.db"), options).await;
     let store = store.expect("a store");
     let (begun, length) = (Instant::now(), bench.length);
     let tasks = (0..callers).map(|caller| {
