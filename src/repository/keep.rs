@@ -20,8 +20,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// Keeps a state, unless it is one of nothing; also in place of one that could not be read.
-    /// Where no runtime is that could do it
-    /// meanwhile, it is not done.
+    /// Where no runtime is that could do it meanwhile, it is not done.
     pub(super) fn keep_later(&self, now: &Loaded<A>, replaces_unreadable: bool) {
         let (version, generation) = (now.version, now.generation);
         let (Ok(runtime), Some(last_event), Some(place), Some(fingerprint)) = (

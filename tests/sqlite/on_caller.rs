@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use annalist::store::sqlite::{CommitThread, Durability, SqliteOptions};
 use annalist::store::{CommitHook, HookResult, Tx};
-use annalist::{ExpectedVersion, NewEvent, RecordedEvent, Version};
+use annalist::{ExpectedVersion, NewEvent, RecordedEvent, Store, Version};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
@@ -34,13 +34,70 @@ fn events(place: &Place) -> u64 {
     count.expect("a count").into()
 }
 
+/// Commits in the write-ahead log, which was not moved into the file yet: frames that say how
+/// large the file is after them (<https://www.sqlite.org/fileformat2.html#walformat>).
+fn commits(place: &Place) -> usize {
+    let wal = std::fs::read(place.path().with_extension("db-wal")).expect("a log");
+    let (head, frames) = wal.split_at(32);
+    let salt = &head[16..24];
+    let frames = frames.chunks_exact(24 + 4096);
+    let of_now = frames.take_while(|frame| &frame[8..16] == salt);
+    of_now.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+/// Appends until one has landed when it was polled once: nobody else is writing. Answers how
+/// many events there are then.
+async fn until_idle(place: &Place, store: &Store) -> u64 {
+    let begun = Instant::now();
+    for landed in 1.. {
+        let name = stream(&format!("idle-{landed}"));
+        let mut append = Box::pin(store.append(&name, ExpectedVersion::NoStream, [event(1)]));
+        assert!((&mut append).now_or_never().is_none());
+        let is_idle = events(place) == landed;
+        append.await.expect("an append");
+        if is_idle {
+            return landed;
+        }
+        assert!(begun.elapsed() < HANGS_AFTER, "the thread never sleeps");
+    }
+    unreachable!("there is always a next one")
+}
+
+/// Futures of one task, and tasks of one thread, are polled one after the other: each finds
+/// nobody writing.
+#[tokio::test]
+async fn callers_of_one_thread_share_commits_too() {
+    const CALLERS: u64 = 64;
+    let place = Place::new();
+    let store = place.open_with(on_caller()).await;
+    let before = until_idle(&place, &store).await;
+    let commits = commits(&place);
+    let appends = (0..CALLERS).map(|caller| {
+        let store = store.clone();
+        async move {
+            let name = stream(&format!("a-{caller}"));
+            let append = store.append(&name, ExpectedVersion::NoStream, [event(1)]);
+            append.await.expect("an append")
+        }
+    });
+    assert_eq!(join_all(appends).await.len() as u64, CALLERS);
+    assert_eq!(events(&place) - before, CALLERS);
+    // The first one has its own. The thread that writes takes what has come by when it wakes.
+    let made = self::commits(&place) - commits;
+    assert!(
+        made <= CALLERS as usize / 4,
+        "{made} commits of {CALLERS} callers"
+    );
+    store.close().await.expect("a clean close");
+}
+
 #[tokio::test]
 async fn an_idle_store_is_written_to_by_who_calls() {
     let place = Place::new();
     let store = place.open_with(on_caller()).await;
     // Until the writer's thread sleeps, which takes it a moment, it does them.
-    sleep(Duration::from_millis(50)).await;
-    for landed in 1..=100 {
+    let first = until_idle(&place, &store).await;
+    for landed in first + 1..=first + 100 {
         let name = stream(&format!("a-{landed}"));
         let mut append = Box::pin(store.append(&name, ExpectedVersion::NoStream, [event(1)]));
         // Polled once: it has landed before anybody else has run. It is answered later, since
@@ -101,7 +158,7 @@ async fn a_caller_never_waits_for_the_file_on_its_own_thread() {
     let mut options = on_caller();
     options.busy_timeout = Duration::from_secs(10);
     let store = place.open_with(options).await;
-    sleep(Duration::from_millis(50)).await;
+    until_idle(&place, &store).await;
     let lock = Lock::take(&place);
     let name = stream("a-1");
     let begun = Instant::now();

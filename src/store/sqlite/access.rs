@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_core::future::BoxFuture;
 use tokio::sync::mpsc::error::TrySendError;
@@ -23,12 +24,31 @@ pub(super) struct Access {
     pub(super) jobs: Inlet<Job>,
     /// Shared with the writer's thread.
     pub(super) stand: Arc<Stand>,
+    /// Whether somebody has just committed on its own thread, whose other tasks were not run
+    /// since: what they send meanwhile goes to the writer's thread, and together.
+    pub(super) others_wait: AtomicBool,
     pub(super) readers: Pool,
 }
 
+/// Ends the waiting of the others, also where the call is dropped.
+struct OthersWait<'a>(&'a AtomicBool);
+
+impl<'a> OthersWait<'a> {
+    fn begin(others_wait: &'a AtomicBool) -> Self {
+        others_wait.store(true, Ordering::SeqCst);
+        Self(others_wait)
+    }
+}
+
+impl Drop for OthersWait<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
 impl Access {
-    /// Memory that a commit takes up which a caller writes itself: more takes longer than
-    /// crossing to another thread.
+    /// Memory that a commit takes up which a caller writes itself: with more, the other tasks
+    /// of its thread would wait for longer than it takes to cross to another one.
     const ON_CALLER_BYTES_MAX: usize = 64 * 1024;
 
     /// Asks the writer, waiting for a place in its queue if it must, and for its answer.
@@ -52,6 +72,7 @@ impl Access {
             Some(job) => self.jobs.try_send(job, bytes),
             None => {
                 // Nothing else has run on this thread, and nothing would if it goes on so.
+                let _others_wait = OthersWait::begin(&self.others_wait);
                 tokio::task::yield_now().await;
                 Ok(())
             }
@@ -86,13 +107,14 @@ impl Access {
         self.options.commit_thread == CommitThread::CallerIfIdle
             && job.is_append()
             && bytes <= Self::ON_CALLER_BYTES_MAX
+            && !self.others_wait.load(Ordering::SeqCst)
             && self.jobs.is_idle()
     }
 }
 
-/// The store's file as a database for read models: they are written by the thread that
-/// appends, among the commits that wait, and share their flush to disk. Another connection
-/// would have to catch a moment when that thread does not hold the write lock.
+/// The store's file as a database for read models: they are written by the writer's thread,
+/// among the commits that wait, and share their flush to disk. Another connection would have
+/// to catch a moment when nobody here holds the write lock.
 impl SqlBackend for Access {
     fn name(&self) -> String {
         self.path.display().to_string()

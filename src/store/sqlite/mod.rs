@@ -15,7 +15,7 @@
 //! | `writer` | one turn at writing: group commit, answers after the commit |
 //! | `known` | what is known of the file from one turn to the next |
 //! | `bell` | tells the followers, also those in other processes |
-//! | `job` | what it is asked, and who waits for the answer |
+//! | `job` | what whoever writes is asked, and who waits for the answer |
 //! | `head` | how far the store has come |
 //! | `lock` | the write lock, waited for |
 //! | `transaction` | the write lock, from BEGIN to COMMIT |
@@ -89,6 +89,7 @@
 #![doc = include_str!("faults.md")]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
@@ -207,6 +208,7 @@ impl SqliteStore {
             options,
             jobs,
             stand,
+            others_wait: AtomicBool::new(false),
             readers,
         };
         Ok(Self {

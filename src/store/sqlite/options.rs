@@ -73,16 +73,20 @@ pub enum CommitThread {
     /// The caller's, if nobody is writing and callers come one at a time; the store's own
     /// else.
     ///
-    /// **It blocks the caller's thread** until the disk has flushed, and now and then for a
-    /// checkpoint too: other tasks of that thread wait, for 150 µs on one disk and for 10 ms
-    /// on another, which is why it is not the default. It is for programs that write from
-    /// one place at a time, such as tools, imports and tests, or on a thread of their own.
-    /// After each commit the thread's other tasks have their turn.
+    /// **It blocks the caller's thread** until the disk has flushed: other tasks of that thread
+    /// wait, for 150 µs on one disk and for 10 ms on another, and now and then as long as it
+    /// takes to move [`checkpoint_pages`](SqliteOptions::checkpoint_pages) into the file, which
+    /// is why it is not the default. It is for programs that write from one place at a time,
+    /// such as tools, imports and tests, or on a thread of their own. After each commit the
+    /// thread's other tasks have their turn, and what they commit in it goes to the writer's
+    /// thread.
     ///
     /// A caller waits for nothing but the disk so: the store's own thread waits for other
     /// processes that write. It also does what is larger than 64 KiB, all that is no append,
     /// and everything in a store with [`hooks`](SqliteOptions::hooks) or
-    /// [`inline`](SqliteOptions::inline) projections, whose code runs there alone.
+    /// [`inline`](SqliteOptions::inline) projections, whose code runs there alone. Read models
+    /// that are written through [`Store::database`](crate::Store::database) are compiled anew
+    /// there whenever that thread has slept.
     CallerIfIdle,
 }
 

@@ -186,10 +186,39 @@ impl Reader {
         read: impl FnOnce(&Connection, &mut Names) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let Self { conn, names, .. } = self;
-        let transaction = sql(conn.unchecked_transaction())?;
-        let answer = read(&transaction, names)?;
-        sql(transaction.commit())?;
+        let transaction = ReadTransaction::begin(conn)?;
+        let answer = read(conn, names)?;
+        transaction.end()?;
         Ok(answer)
+    }
+}
+
+/// A transaction that only reads. Beginning and ending it are compiled once, which rusqlite's
+/// own are not.
+struct ReadTransaction<'c>(&'c Connection);
+
+impl<'c> ReadTransaction<'c> {
+    fn begin(conn: &'c Connection) -> Result<Self, StoreError> {
+        Self::run(conn, "BEGIN").map(|()| Self(conn))
+    }
+
+    fn end(self) -> Result<(), StoreError> {
+        Self::run(self.0, "COMMIT")
+    }
+
+    fn run(conn: &Connection, word: &str) -> Result<(), StoreError> {
+        sql(conn
+            .prepare_cached(word)
+            .and_then(|mut word| word.execute([]).map(drop)))
+    }
+}
+
+impl Drop for ReadTransaction<'_> {
+    /// Where it was not ended: with an error, or a panic.
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            let _ = Self::run(self.0, "ROLLBACK");
+        }
     }
 }
 
@@ -331,7 +360,10 @@ mod tests {
         let compiled = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&compiled);
         let count = move |asked: AuthContext<'_>| {
-            if matches!(asked.action, AuthAction::Select) {
+            if matches!(
+                asked.action,
+                AuthAction::Select | AuthAction::Transaction { .. }
+            ) {
                 counted.fetch_add(1, Ordering::SeqCst);
             }
             Authorization::Allow

@@ -427,6 +427,19 @@ impl<'c> Writer<'c> {
     }
 }
 
+impl Drop for Writer<'_> {
+    /// After a panic, which only a bug can do, the write lock is nobody's: other processes must
+    /// not wait for it, and what was written is not known.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            *self.fenced = true;
+            if !self.conn.is_autocommit() {
+                let _ = self.conn.execute_batch("ROLLBACK");
+            }
+        }
+    }
+}
+
 fn refuse_all(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
     for job in jobs {
         job.refuse(error.again());
