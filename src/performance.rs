@@ -10,23 +10,28 @@
 //!
 //! | what | against | ratio | measure |
 //! |---|---|---|---|
-//! | appends/s by 4, 16, 64, 256 and 1,024 callers | naive | 2.0, 7.0, 22, 30, 38 | `append_*` |
-//! | 99th percentile of an append by 256 callers | naive | 1/20 | `append_256_p99` |
+//! | appends/s by 4, 16, 64, 256 and 1,024 callers | naive | 2.7, 9.3, 21, 34, 30-38 | `append_*` |
+//! | 99th percentile of an append by 256 callers | naive | 1/12 to 1/20 | `append_256_p99` |
 //! | one caller, median | a bare commit of one row | 1.2 times as long | `append_1_p50` |
 //! | the same, on the caller's own thread | the same | 1.1 times as long | `append_1_p50_on_caller` |
-//! | a load of 10 events | a bare select and `serde_json` | as long | `load_10` |
-//! | of 100; of 1,000 | the same | 0.8; 0.7 of the rate | `load_100`, `load_1000` |
-//! | a load that begins with a kept state, after 1,000; 10,000 events | a load of all | 32; 62 times the rate | `snapshot_*` |
-//! | a command that finds nothing to do, its aggregate kept by the bus | a load of 100 events | 10 times the rate | `cached` |
-//! | events/s of `read_all`, decoded | a bare select and `serde_json` | 0.67 | `read_all` |
+//! | a load of 10 events | a bare select and `serde_json` | up to 60 µs more | `load_10` |
+//! | of 100; of 1,000 | the same | 0.4 to 0.8; 0.6 to 0.7 of the rate | `load_100`, `load_1000` |
+//! | a load that begins with a kept state, after 1,000; 10,000 events | a load of all | 7 to 32; 62 times the rate | `snapshot_*` |
+//! | a command that finds nothing to do, its aggregate kept by the bus | a load of 100 events | 8 to 10 times the rate | `cached` |
+//! | loads/s of 1,000 events by 32 callers | one bare thread, on two cores | 1.3 | `load_32_callers` |
+//! | events/s of `read_all`, decoded | a bare select and `serde_json` | 0.5 to 0.67 | `read_all` |
 //! | memory while 1,000,000 events are read | | 20 MB | `read_all_memory` |
 //! | opening a closed file of 1,000,000 events | | 2 to 6 ms | `open` |
-//! | commands/s of 64 callers on one aggregate, `Queued` | appends/s on 64 streams | 0.7 to 0.8 | `queued` |
-//! | the same, `Adaptive` | `Queued` | 0.87 | `adaptive` |
-//! | the same, `Optimistic` | `Queued` | 0.02, 1.4 to 2.9 attempts each | `optimistic` |
-//! | an event heard in the process; in another one | its acknowledgement | 1.1 to 1.2; 1.05 to 1.4 times as long | `told_*` |
+//! | commands/s of 64 callers on one aggregate, `Queued` | appends/s on 64 streams | 0.8 | `queued` |
+//! | the same, `Adaptive` | `Queued` | 0.9 to 1.0 | `adaptive` |
+//! | the same, `Optimistic` | `Queued` | 0.02, 1.4 attempts each | `optimistic` |
+//! | an event heard in the process; in another one | its acknowledgement | 1.1 to 1.2; 1.05 to 1.3 times as long | `told_*` |
 //! | 1,000,000 events, streams side by side | rows without indexes of streams and ids | 0.3 to 0.5 | `million_near` |
 //! | the same, uniform over 100,000 streams | the same | 0.16, with random ids 0.08 | `million_uniform*` |
+//!
+//! Two figures are those of a quiet machine and of a busy one. What crosses to another thread is
+//! faster on the busy one, whose cores do not fall asleep: a load of a few events takes as long
+//! as to wake a thread.
 //!
 //! # How to measure
 //!
@@ -73,9 +78,9 @@
 //! 6. **Build SQLite without its shared page cache.** The `bundled` feature of `rusqlite`
 //!    compiles SQLite with `SQLITE_ENABLE_MEMORY_MANAGEMENT`, under which all connections of a
 //!    process share one lock for their caches, and readers on several threads stand in each
-//!    other's way. With
-//!    `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT` in the environment of the build, 32
-//!    callers that load went from 0.8 to 1.4 times the loads of one bare thread.
+//!    other's way. Build with
+//!    `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT` in the environment, and measure
+//!    (`load_32_callers`): it is for programs that read much on several cores.
 //! 7. **The page cache**: [`writer_cache_bytes`] and [`reader_cache_bytes`], once the indexes
 //!    of what is written at a time do not fit; [`checkpoint_pages`] larger where bursts are
 //!    long, at the cost of a longer log to recover after a crash.
