@@ -127,11 +127,12 @@ pub enum Contention {
 /// It is written in the background after an append, or a load that had so many events to
 /// fold, as JSON, one for each stream. It may be lost at any time without harm: a load folds
 /// what is missing. So it is not kept where 16 others are being kept, where it is larger than
-/// [a commit may be](crate::Limits::commit_bytes_max), or outside of a Tokio runtime. It is
-/// believed
-/// only if it was made by the same type, [`STATE_VERSION`](Aggregate::STATE_VERSION) and
-/// [upcasters](Aggregate::upcasters), and if no event was removed since. Where two types fold
-/// one category, only one of them should keep snapshots: each would replace the other's.
+/// [a commit may be](crate::Limits::commit_bytes_max), or outside of a Tokio runtime.
+///
+/// It is believed only if it was made by the same type,
+/// [`STATE_VERSION`](Aggregate::STATE_VERSION) and [upcasters](Aggregate::upcasters), and if no
+/// event was removed since. Where two types fold one category, only one of them should keep
+/// snapshots: each would replace the other's.
 ///
 /// Worth it where streams grow to some hundreds of events: below, folding is as fast. That a
 /// state survives its JSON is one of the laws of the test kit.

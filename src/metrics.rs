@@ -50,8 +50,8 @@
 //!
 //! Batches are those of [`Store::open`](crate::Store::open), of all stores of the process
 //! together; a store in memory has no writer. A batch in which no commit landed, such as one of
-//! refusals, removals, leases or kept states, has a duration and no size. Commits that were stored before,
-//! and checks without events, count as commits of no events.
+//! refusals, removals, leases or kept states, has a duration and no size. Commits that were
+//! stored before, and checks without events, count as commits of no events.
 //!
 //! Histograms are given every value. Where an exporter needs buckets, begin with powers of two
 //! for depths and sizes, and with 100 µs for durations.

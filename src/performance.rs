@@ -78,17 +78,17 @@
 //! 6. **Build SQLite without its shared page cache.** The `bundled` feature of `rusqlite`
 //!    compiles SQLite with `SQLITE_ENABLE_MEMORY_MANAGEMENT`, under which all connections of a
 //!    process share one lock for their caches, and readers on several threads stand in each
-//!    other's way. Build with
-//!    `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT` in the environment, and measure
-//!    (`load_32_callers`): it is for programs that read much on several cores.
+//!    other's way. Build with `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT` in the
+//!    environment, and measure (`load_32_callers`): it is for programs that read much on
+//!    several cores.
 //! 7. **The page cache**: [`writer_cache_bytes`] and [`reader_cache_bytes`], once the indexes
 //!    of what is written at a time do not fit; [`checkpoint_pages`] larger where bursts are
 //!    long, at the cost of a longer log to recover after a crash.
 //! 8. **[`Durability::Normal`]** only where the last commits may be lost with the power.
 //!
-//! What costs, and is off by default: [hooks](crate::store::CommitHook) and inline projections, which
-//! run in every commit (0.83 to 0.89 of the appends of 64 callers with one), against those
-//! that follow, 0.89 to 0.91 in the same file and nothing in another one.
+//! What costs, and is off by default: [hooks](crate::store::CommitHook) and inline projections,
+//! which run in every commit (0.83 to 0.89 of the appends of 64 callers with one), against
+//! those that follow, 0.89 to 0.91 in the same file and nothing in another one.
 //!
 //! # Where it is slower than it could be
 //!

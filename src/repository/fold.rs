@@ -32,8 +32,6 @@ struct Fold<A: Aggregate> {
     until: Option<DateTime<Utc>>,
     /// The version of the kept state that it began with.
     began: Version,
-    /// Whether there was one that could not be read.
-    is_unreadable: bool,
     /// The first version that was read.
     first: Option<Version>,
     /// Whether an event was met that is not wanted any more.
@@ -44,7 +42,6 @@ impl<A: Aggregate> StreamFold for Fold<A> {
     fn begin(&mut self, snapshot: &Snapshot) -> bool {
         let (Ok(loaded), Some(state)) = (&mut self.loaded, snapshot::read(&snapshot.state)) else {
             debug!(stream = %self.stream, version = %snapshot.version, "a kept state cannot be read");
-            self.is_unreadable = true;
             return false;
         };
         let_go(std::mem::replace(&mut loaded.state, state));
@@ -116,7 +113,6 @@ impl<A: Aggregate> Repository<A> {
             loaded: Ok(Loaded::new(stream.clone())),
             until,
             began: Version::ZERO,
-            is_unreadable: false,
             first: None,
             is_over: false,
         };
@@ -126,7 +122,6 @@ impl<A: Aggregate> Repository<A> {
             loaded,
             first,
             began,
-            is_unreadable,
             is_over,
             ..
         } = folded.fold;
@@ -139,7 +134,7 @@ impl<A: Aggregate> Repository<A> {
         // A state of the past is kept by nobody: there is a later one, or there will be.
         let is_of_now = !is_over && loaded.version == folded.version;
         if is_of_now && A::SNAPSHOTS.is_enough(began, loaded.version) {
-            self.keep_later(&loaded, is_unreadable);
+            self.keep_later(&loaded);
         }
         Ok((loaded, first))
     }

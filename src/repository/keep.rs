@@ -15,13 +15,13 @@ impl<A: Aggregate> Repository<A> {
     /// Keeps a state after an append, if one is due.
     pub(crate) fn keep_if_due(&self, from: Version, now: &Loaded<A>) {
         if A::SNAPSHOTS.is_passed(from, now.version) {
-            self.keep_later(now, false);
+            self.keep_later(now);
         }
     }
 
-    /// Keeps a state, unless it is one of nothing; also in place of one that could not be read.
-    /// Where no runtime is that could do it meanwhile, it is not done.
-    pub(super) fn keep_later(&self, now: &Loaded<A>, replaces_unreadable: bool) {
+    /// Keeps a state, unless it is one of nothing. Where no runtime is that could do it
+    /// meanwhile, it is not done.
+    pub(super) fn keep_later(&self, now: &Loaded<A>) {
         let (version, generation) = (now.version, now.generation);
         let (Ok(runtime), Some(last_event), Some(place), Some(fingerprint)) = (
             Handle::try_current(),
@@ -49,7 +49,6 @@ impl<A: Aggregate> Repository<A> {
                     generation,
                     last_event,
                     state,
-                    replaces_unreadable,
                 };
                 // Also if it is too large: the events are there.
                 let _ = store.keep_snapshot(stream, snapshot).await;

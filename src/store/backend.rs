@@ -23,7 +23,7 @@ use crate::store::fold::{Snapshot, StreamFold};
 use crate::store::receipt::Receipt;
 use crate::store::removal::{Compacted, RemovalRequest, Removed};
 use crate::store::report::{BackedUp, VerifyReport};
-use crate::store::scan::{Direction, Scan};
+use crate::store::scan::Scan;
 use crate::token::TokenKey;
 use crate::version::{Generation, Position, StreamState, Version};
 
@@ -122,8 +122,8 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Keeps a state of a stream in place of the one before, unless it is one of another
-    /// generation, or one that is kept is as new; says whether it did. Removing events removes
-    /// the state, too.
+    /// generation, or the one that is kept is newer or the same; says whether it did. Removing
+    /// events removes the state, too.
     fn keep_snapshot(
         &self,
         stream: StreamId,
@@ -259,6 +259,18 @@ pub struct FoldPage {
     pub next: Option<Version>,
 }
 
+impl FoldPage {
+    /// Of a page whose events were taken in.
+    pub(crate) fn of(fold: Box<dyn StreamFold>, page: &StreamPage) -> Self {
+        Self {
+            fold,
+            version: page.version,
+            generation: page.generation,
+            next: page.next,
+        }
+    }
+}
+
 /// One page over all streams.
 #[derive(Clone, Debug)]
 pub struct AllQuery {
@@ -321,7 +333,7 @@ pub(crate) async fn fold_page<B: Backend + ?Sized>(
     mut fold: Box<dyn StreamFold>,
 ) -> Result<FoldPage, StoreError> {
     let FoldQuery {
-        stream: mut read,
+        stream: read,
         snapshot,
     } = query;
     if let Some(fingerprint) = snapshot
@@ -339,19 +351,15 @@ pub(crate) async fn fold_page<B: Backend + ?Sized>(
             Err(error) => return Err(error),
         }
     }
-    read.scan.direction = Direction::Forwards;
     Ok(folded(backend.read_stream(read).await?, fold))
 }
 
-fn folded(page: StreamPage, mut fold: Box<dyn StreamFold>) -> FoldPage {
+fn folded(mut page: StreamPage, mut fold: Box<dyn StreamFold>) -> FoldPage {
     let mut events = page.events.iter();
-    let wants_no_more = events.any(|event| fold.event(event.borrowed()).is_break());
-    FoldPage {
-        fold,
-        version: page.version,
-        generation: page.generation,
-        next: page.next.filter(|_| !wants_no_more),
+    if events.any(|event| fold.event(event.borrowed()).is_break()) {
+        page.next = None;
     }
+    FoldPage::of(fold, &page)
 }
 
 /// A commit that took effect under a key.

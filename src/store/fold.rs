@@ -39,9 +39,6 @@ pub struct Snapshot {
     pub last_event: EventId,
     /// The state, as JSON.
     pub state: Box<str>,
-    /// Whether the one that is kept could not be read by whoever folded this one: then it is
-    /// replaced, even if it is as new. It is not kept itself.
-    pub replaces_unreadable: bool,
 }
 
 impl Snapshot {
@@ -54,7 +51,8 @@ impl Snapshot {
             kept.fingerprint != self.fingerprint
                 || kept.generation != self.generation
                 || kept.version < self.version
-                || (kept.version == self.version && self.replaces_unreadable)
+                // Who folds up there again could not read what is kept.
+                || (kept.version == self.version && kept.state != self.state)
         });
         is_of_now && is_newer
     }

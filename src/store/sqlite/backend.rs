@@ -1,4 +1,4 @@
-//! The contract, answered by the thread that writes and those that read.
+//! The contract, answered by whoever writes and the threads that read.
 
 use std::ops::ControlFlow;
 use std::path::Path;

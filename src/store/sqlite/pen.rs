@@ -20,7 +20,7 @@ use super::inlet::Outlet;
 use super::job::Job;
 use super::known::Known;
 use super::options::{CommitThread, SqliteOptions};
-use super::writer::{Next, Writer};
+use super::writer::{Next, Writer, give_up};
 use crate::store::error::StoreError;
 
 /// The connection that writes, and what is known of its file.
@@ -84,14 +84,6 @@ impl Pen {
     fn passes(&self) -> bool {
         self.options.commit_thread == CommitThread::CallerIfIdle && self.known.hung.is_empty()
     }
-
-    /// Whoever held it panicked, which only a bug can do: what was written is not known.
-    fn fence(&mut self) {
-        self.known.fenced = true;
-        if !self.conn.is_autocommit() {
-            let _ = self.conn.execute_batch("ROLLBACK");
-        }
-    }
 }
 
 /// Where the pen lies while nobody writes. Empty before the writer's thread has begun, and
@@ -133,7 +125,9 @@ impl Stand {
     fn take_up(&self) -> MutexGuard<'_, Option<Pen>> {
         self.0.lock().unwrap_or_else(|panicked| {
             let mut lying = panicked.into_inner();
-            lying.iter_mut().for_each(Pen::fence);
+            if let Some(Pen { conn, known, .. }) = lying.as_mut() {
+                give_up(conn, &mut known.fenced);
+            }
             lying
         })
     }

@@ -25,7 +25,7 @@ use super::row::{position, stored, version};
 use super::snapshots;
 use super::statements::query;
 use super::verify::Verifier;
-use super::versions::{Folded, fold_stream, read_stream};
+use super::versions::{fold_stream, read_stream};
 use crate::caught::let_go;
 use crate::event::RecordedEvent;
 use crate::ids::{EventId, StreamId};
@@ -84,16 +84,7 @@ impl Reader {
         let folded =
             self.in_transaction(|conn, names| fold_stream(conn, names, query, fold.as_mut()));
         match folded {
-            Ok(Folded {
-                version,
-                generation,
-                next,
-            }) => Ok(FoldPage {
-                fold,
-                version,
-                generation,
-                next,
-            }),
+            Ok(page) => Ok(FoldPage::of(fold, &page)),
             Err(error) => {
                 let_go(fold);
                 Err(error)

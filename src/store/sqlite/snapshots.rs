@@ -41,14 +41,12 @@ fn checksum(snapshot: &Snapshot, stream: &StreamId) -> u32 {
 
 /// The columns from `first` on, and the checksum.
 fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<(Snapshot, u32)> {
-    let number = |at: usize| Ok::<_, rusqlite::Error>(version(row.get(first + at)?).get());
     let snapshot = Snapshot {
         fingerprint: Fingerprint::from_bytes(row.get(first)?),
         version: version(row.get(first + 1)?),
-        generation: Generation::new(number(2)?),
+        generation: Generation::new(version(row.get(first + 2)?).get()),
         last_event: EventId::from_uuid(Uuid::from_bytes(row.get(first + 3)?)),
         state: row.get(first + 4)?,
-        replaces_unreadable: false,
     };
     Ok((snapshot, row.get(first + 5)?))
 }

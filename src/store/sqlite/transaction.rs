@@ -65,8 +65,8 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Takes the write lock, waiting for it so long at most, and tells whether another connection has changed streams.
-    /// On an error the lock is not held.
+    /// Takes the write lock, waiting for it so long at most, and tells whether another
+    /// connection has changed streams. On an error the lock is not held.
     pub(super) fn begin(&mut self, busy_timeout: Duration) -> Result<Kept, StoreError> {
         let sql = |error| fault(error, "taking the write lock");
         patiently(busy_timeout, || self.begin.execute([])).map_err(sql)?;

@@ -20,7 +20,7 @@ use crate::store::facts::StreamFacts;
 use crate::store::filter::is_wanted;
 use crate::store::fold::StreamFold;
 use crate::store::scan::numbers;
-use crate::version::{Generation, Version};
+use crate::version::Version;
 
 /// One page of one stream.
 pub(super) fn read_stream(
@@ -29,12 +29,7 @@ pub(super) fn read_stream(
     query: &StreamQuery,
 ) -> Result<StreamPage, StoreError> {
     let (row, facts) = look_up(conn, query)?;
-    let mut page = StreamPage {
-        events: Vec::new(),
-        version: facts.version,
-        generation: facts.generation,
-        next: None,
-    };
+    let mut page = empty(facts);
     let Some(row) = row else {
         return Ok(page);
     };
@@ -47,29 +42,19 @@ pub(super) fn read_stream(
     Ok(page)
 }
 
-/// What is told of a page that was folded.
-pub(super) struct Folded {
-    pub(super) version: Version,
-    pub(super) generation: Generation,
-    pub(super) next: Option<Version>,
-}
-
-/// The same, each event handed on where it is read, from a kept state on if there is one.
+/// The same, each event handed on where it is read and none left on the page; from a kept
+/// state on if there is one.
 pub(super) fn fold_stream(
     conn: &Connection,
     names: &mut Names,
     query: &FoldQuery,
     fold: &mut dyn StreamFold,
-) -> Result<Folded, StoreError> {
+) -> Result<StreamPage, StoreError> {
     let FoldQuery { stream, snapshot } = query;
     let (row, facts) = look_up(conn, stream)?;
-    let mut folded = Folded {
-        version: facts.version,
-        generation: facts.generation,
-        next: None,
-    };
+    let mut page = empty(facts);
     let Some(row) = row else {
-        return Ok(folded);
+        return Ok(page);
     };
     let mut query = stream.clone();
     if let Some(by) = *snapshot
@@ -87,8 +72,18 @@ pub(super) fn fold_stream(
             ControlFlow::Break(()) => Step::End,
         })
     })?;
-    folded.next = walked.next().map(Version::new);
-    Ok(folded)
+    page.next = walked.next().map(Version::new);
+    Ok(page)
+}
+
+/// A page of a stream that stands there.
+const fn empty(facts: StreamFacts) -> StreamPage {
+    StreamPage {
+        events: Vec::new(),
+        version: facts.version,
+        generation: facts.generation,
+        next: None,
+    }
 }
 
 /// The stream's row and where it stands, if it is as the page before this one found it.

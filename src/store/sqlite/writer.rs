@@ -428,15 +428,19 @@ impl<'c> Writer<'c> {
 }
 
 impl Drop for Writer<'_> {
-    /// After a panic, which only a bug can do, the write lock is nobody's: other processes must
-    /// not wait for it, and what was written is not known.
     fn drop(&mut self) {
         if thread::panicking() {
-            *self.fenced = true;
-            if !self.conn.is_autocommit() {
-                let _ = self.conn.execute_batch("ROLLBACK");
-            }
+            give_up(self.conn, self.fenced);
         }
+    }
+}
+
+/// After a panic, which only a bug can do, what was written is not known; and the write lock is
+/// nobody's, so that other processes do not wait for it.
+pub(super) fn give_up(conn: &Connection, fenced: &mut bool) {
+    *fenced = true;
+    if !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
     }
 }
 
